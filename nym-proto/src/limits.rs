@@ -1,0 +1,1 @@
+//! Every capacity of the core.

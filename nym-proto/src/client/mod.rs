@@ -1,1 +1,9 @@
-//! To be written.
+//! The client state machine.
+
+mod action;
+mod config;
+mod event;
+
+pub use action::*;
+pub use config::*;
+pub use event::*;

@@ -1,0 +1,292 @@
+//! What a client wants done.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::event::{ConnectionId, FetchId, MessageId, WsFrame};
+use crate::address::Recipient;
+use crate::gateway::SharedKey;
+use crate::identity::IdentityKey;
+use crate::message::SenderTag;
+use crate::time::Instant;
+
+/// Something the shell has to do. Actions come out of
+/// [`Client::poll_action`](super::Client::poll_action) in the order they were decided.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Open a WebSocket to the first of these URLs that can be reached, then report
+    /// [`Event::GatewayConnected`](super::Event::GatewayConnected) or
+    /// [`Event::GatewayClosed`](super::Event::GatewayClosed) with the same number. Any other
+    /// connection is obsolete.
+    Connect {
+        /// Names the connection.
+        connection: ConnectionId,
+        /// `ws://` or `wss://` URLs, best first.
+        urls: Vec<String>,
+    },
+    /// Send one WebSocket message. One message, one write, no coalescing.
+    Write {
+        /// The connection to write to.
+        connection: ConnectionId,
+        /// The message.
+        frame: WsFrame,
+    },
+    /// Send a Close frame and drop the connection without waiting for the answer.
+    Disconnect {
+        /// The connection to drop.
+        connection: ConnectionId,
+    },
+    /// GET a document and report [`Event::Fetched`](super::Event::Fetched).
+    Fetch {
+        /// Names the request.
+        fetch: FetchId,
+        /// An `http://` or `https://` URL.
+        url: String,
+    },
+    /// Hand a message to the application.
+    Deliver(Delivery),
+    /// A message the application sent has ended. Comes exactly once per accepted message.
+    Outcome {
+        /// The caller's name for the message.
+        id: MessageId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// After a message was refused as not fitting now: there is room again.
+    Writable,
+    /// Keep this state where it survives a restart. Later records of the same kind replace
+    /// earlier ones.
+    Persist(Record),
+    /// Something worth knowing happened.
+    Report(Fact),
+    /// Call [`Client::handle`](super::Client::handle) with [`Event::Tick`](super::Event::Tick) at
+    /// this time. Replaces the previous timer. For event loops that prefer to be told; the same
+    /// value as [`Client::next_deadline`](super::Client::next_deadline).
+    SetTimer(Option<Deadline>),
+    /// The client has ended; nothing comes after this.
+    Stopped(StopReason),
+}
+
+/// When the client wants to be woken, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deadline {
+    /// When.
+    pub at: Instant,
+    /// Why; for humans and for tests.
+    pub why: Wakeup,
+}
+
+/// Why a client wants to be woken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum Wakeup {
+    /// Actions are waiting to be polled.
+    Actions,
+    /// The next slot of the emission schedule.
+    Slot,
+    /// An ack is overdue.
+    Ack,
+    /// A time-out or the end of a pause of the gateway connection.
+    Session,
+    /// A directory refresh or its time-out.
+    Directory,
+    /// A message expires, a stale set or SURB is dropped, SURBs are asked for again.
+    Housekeeping,
+    /// The end of the drain.
+    Shutdown,
+}
+
+/// A message for the application.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The bytes the sender sent.
+    pub data: Bytes,
+    /// How the message came.
+    pub origin: DeliveryOrigin,
+}
+
+impl core::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Delivery({} bytes)", self.data.len())
+    }
+}
+
+/// How a delivered message came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeliveryOrigin {
+    /// From somebody who says nothing about itself.
+    Plain,
+    /// From somebody who can be answered under this tag.
+    Anonymous(SenderTag),
+    /// An answer, through a SURB of ours, from the correspondent we gave that SURB to.
+    Reply(Recipient),
+}
+
+/// How a sent message ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The recipient's gateway has acknowledged every fragment. It says nothing about the
+    /// recipient having read it. (protocol: client 7.1)
+    Acknowledged {
+        /// Fragments of the message.
+        fragments: u32,
+        /// Transmissions beyond the first of each fragment.
+        retransmissions: u32,
+        /// From acceptance to the last ack.
+        took: Duration,
+    },
+    /// Its time ran out.
+    Expired,
+    /// It was given up.
+    Failed(FailReason),
+}
+
+/// Why a message was given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum FailReason {
+    /// A fragment was transmitted as often as allowed without an ack.
+    #[error("no ack after {0} transmissions")]
+    TooManyAttempts(u32),
+    /// The correspondent sent no more SURBs.
+    #[error("the correspondent sent no SURBs to reply with")]
+    NoSurbs,
+    /// The application closed the lane.
+    #[error("the lane was closed")]
+    LaneClosed,
+    /// The client stopped.
+    #[error("the client was shut down")]
+    Shutdown,
+}
+
+/// State to keep across restarts.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Record {
+    /// The client is registered with a gateway. Pass it as
+    /// [`Config::registration`](super::Config::registration) next time.
+    Registration(Registration),
+}
+
+/// What a client keeps about its registration with a gateway.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Registration {
+    /// The gateway.
+    pub gateway: IdentityKey,
+    /// The key shared with it.
+    pub shared_key: SharedKey,
+    /// Timestamp of the last authentication, in whole seconds since the Unix epoch; the next one
+    /// must be later. (protocol: gateway 7.4)
+    pub last_authentication: u64,
+}
+
+/// Where the connection to the gateway stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Connectivity {
+    /// Not connected, waiting for the directory or for the end of a pause.
+    #[default]
+    Offline,
+    /// A connection is being opened.
+    Connecting,
+    /// Version, registration or authentication are being exchanged.
+    Authenticating,
+    /// Frames flow.
+    Ready,
+    /// The client has stopped.
+    Closed,
+}
+
+/// Something worth knowing. Holds no recipient, tag, route or key of a correspondent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fact {
+    /// The state of the connection changed.
+    Connectivity(Connectivity),
+    /// The client has an address: the gateway is chosen and has accepted the client. Comes once
+    /// per gateway.
+    Address(Recipient),
+    /// Connecting to the gateway failed; the client tries again after the pause.
+    ConnectionFailed {
+        /// What went wrong.
+        failure: SessionFailure,
+        /// How long the client waits.
+        retry_in: Duration,
+    },
+    /// The gateway answered a request with an error.
+    GatewayError(String),
+    /// A frame from the gateway could not be understood and was dropped.
+    BadFrame,
+    /// A new topology is in use.
+    Topology {
+        /// Its epoch.
+        epoch: u32,
+        /// Its nodes.
+        nodes: usize,
+        /// Nodes of the directory's answer that were refused.
+        refused: usize,
+    },
+    /// The directory could not be read; the client tries again after the pause and keeps the last
+    /// topology.
+    DirectoryFailed {
+        /// For humans.
+        reason: String,
+        /// How long the client waits.
+        retry_in: Duration,
+    },
+    /// A complete message could not be delivered because the application does not take its
+    /// messages; it is lost.
+    DeliveryDropped {
+        /// Size of the message.
+        bytes: usize,
+    },
+    /// Incomplete messages were dropped, being stale or because memory ran out.
+    ReassemblyDropped {
+        /// Number of fragment sets.
+        sets: usize,
+    },
+    /// A complete message could not be understood and was dropped.
+    BadMessage,
+}
+
+/// Why a connection attempt or a session ended.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum SessionFailure {
+    /// The connection could not be opened or was lost.
+    #[error("connection closed: {0}")]
+    Closed(String),
+    /// The gateway did not answer in time.
+    #[error("the gateway did not answer in time")]
+    Timeout,
+    /// The gateway speaks no version we speak.
+    #[error("the gateway speaks an incompatible protocol version")]
+    Incompatible,
+    /// The gateway could not prove to be the one with the expected identity key.
+    #[error("the gateway could not prove its identity")]
+    WrongIdentity,
+    /// The gateway refused the client.
+    #[error("the gateway refused the client: {0}")]
+    Refused(String),
+    /// The gateway's answer makes no sense.
+    #[error("the gateway sent something unexpected")]
+    Protocol,
+}
+
+/// Why a client ended.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The application asked for it.
+    #[error("shut down as asked")]
+    Requested,
+    /// No gateway can be used.
+    #[error("no usable gateway: {0}")]
+    NoGateway(SessionFailure),
+    /// The gateway asked for is not in the topology.
+    #[error("gateway {0} is not in the topology")]
+    UnknownGateway(IdentityKey),
+}

@@ -1,0 +1,172 @@
+//! What a client is told before it starts.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::action::Registration;
+use crate::identity::IdentityKey;
+use crate::limits::Limits;
+use crate::sphinx::PacketSize;
+use crate::topology::{TlsPolicy, Topology};
+
+/// Settings of a client. Everything has a sane default except where the network is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the client learns about the network.
+    pub network: Network,
+    /// Which gateway to use.
+    pub gateway: GatewayChoice,
+    /// A registration kept from an earlier run; used if it is with the chosen gateway. With
+    /// [`GatewayChoice::Random`] it decides the choice.
+    pub registration: Option<Registration>,
+    /// Whether to insist on TLS towards the gateway.
+    pub tls: TlsPolicy,
+    /// Emission of frames.
+    pub traffic: Traffic,
+    /// Acks and retransmission.
+    pub acks: AckConfig,
+    /// SURBs and replies.
+    pub replies: ReplyConfig,
+    /// Least performance, in percent, of nodes taken from the directory.
+    pub min_performance: u8,
+    /// Capacities.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, on the given network.
+    #[must_use]
+    pub fn new(network: Network) -> Self {
+        Self {
+            network,
+            gateway: GatewayChoice::Random,
+            registration: None,
+            tls: TlsPolicy::Prefer,
+            traffic: Traffic::default(),
+            acks: AckConfig::default(),
+            replies: ReplyConfig::default(),
+            // protocol: client 3.3
+            min_performance: 50,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Where a client learns about the network.
+#[derive(Clone, Debug)]
+pub enum Network {
+    /// From a directory: base URLs, tried in turn, for example `https://example.org/api/`.
+    Directory(Vec<String>),
+    /// From a fixed topology, for example read from a file. Nothing is fetched.
+    Fixed(Arc<Topology>),
+}
+
+/// Which gateway a client uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GatewayChoice {
+    /// A uniformly random one of those the network offers.
+    Random,
+    /// This one.
+    Given(IdentityKey),
+}
+
+/// When frames leave, and how long packets stay at hops. (protocol: client 14.2, 14.3)
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Traffic {
+    /// Mean interval of the main stream, whose slots carry a real packet if there is one.
+    pub main_interval: Duration,
+    /// Mean interval of the loop stream, whose slots always carry cover. `None`: no such stream.
+    pub loop_interval: Option<Duration>,
+    /// Whether main slots without a real packet carry a cover packet. Without cover, an observer of
+    /// the link sees when the user sends.
+    pub cover: bool,
+    /// Mean delay at each hop of data, cover and SURBs.
+    pub hop_delay: Duration,
+    /// Mean delay at each hop of acks.
+    pub ack_delay: Duration,
+    /// Size of all data and cover packets; not `Ack`.
+    pub packet_size: PacketSize,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            main_interval: Duration::from_millis(20),
+            loop_interval: Some(Duration::from_millis(200)),
+            cover: true,
+            hop_delay: Duration::from_millis(15),
+            ack_delay: Duration::from_millis(15),
+            packet_size: PacketSize::Regular,
+        }
+    }
+}
+
+impl Traffic {
+    /// The defaults without any cover. This gives up unobservability: frames leave only when the
+    /// user sends.
+    #[must_use]
+    pub fn without_cover() -> Self {
+        Self { loop_interval: None, cover: false, ..Self::default() }
+    }
+}
+
+/// When a fragment counts as lost. (protocol: client 7.2)
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct AckConfig {
+    /// The expected round trip is multiplied by this ...
+    pub wait_multiplier: f64,
+    /// ... and this is added.
+    pub wait_addition: Duration,
+    /// Longest wait between two transmissions of a fragment.
+    pub wait_max: Duration,
+    /// Default for [`Outgoing::attempts_max`](super::Outgoing::attempts_max). `None`: no limit.
+    pub attempts_max: Option<u32>,
+    /// Default for [`Outgoing::expires_after`](super::Outgoing::expires_after). `None`: never.
+    pub expires_after: Option<Duration>,
+}
+
+impl Default for AckConfig {
+    fn default() -> Self {
+        Self {
+            wait_multiplier: 1.5,
+            wait_addition: Duration::from_millis(1500),
+            wait_max: Duration::from_secs(60),
+            attempts_max: None,
+            expires_after: Some(Duration::from_secs(24 * 3600)),
+        }
+    }
+}
+
+/// How SURBs are kept and asked for. (protocol: client 9.5)
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplyConfig {
+    /// SURBs of a correspondent that only requests for more may use.
+    pub reserve: usize,
+    /// Least number of SURBs to ask for.
+    pub request_min: u32,
+    /// Largest number of SURBs to ask for at once.
+    pub request_max: u32,
+    /// Ask again when a request has not been answered for this long.
+    pub rerequest_after: Duration,
+    /// Give waiting replies up when a correspondent was silent for this long.
+    pub give_up_after: Duration,
+    /// Largest number of SURBs given for one request.
+    pub answer_max: u32,
+    /// How long the key of a SURB given out is kept.
+    pub key_age_max: Duration,
+}
+
+impl Default for ReplyConfig {
+    fn default() -> Self {
+        Self {
+            reserve: 3,
+            request_min: 10,
+            request_max: 50,
+            rerequest_after: Duration::from_secs(10),
+            give_up_after: Duration::from_secs(300),
+            answer_max: 500,
+            // protocol: client 9.2: a SURB is routable for a rotation and one epoch, plus a margin
+            key_age_max: Duration::from_secs(26 * 3600),
+        }
+    }
+}

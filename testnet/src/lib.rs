@@ -1,1 +1,12 @@
-//! Placeholder.
+//! An embedded Nym network.
+
+mod delay;
+pub mod epoch;
+mod keys;
+pub mod mixnode;
+mod relay;
+mod replay;
+
+pub use keys::SphinxKeys;
+pub use relay::{Egress, KeySchedule, LinkId, PacketStats};
+pub use replay::ReplayFilter;

@@ -252,7 +252,7 @@ mod frame;
 mod peel;
 mod surb;
 
-pub use build::SphinxBuilder;
-
+pub use build::{HeaderInputs, SphinxBuilder};
+pub use frame::{Frame, FrameDecoder, FrameError, FrameHeader};
 pub use peel::{Opened, PacketPeeler, PeelError, Peeled, ReplayTag, SphinxPeeler};
-pub use surb::{Surb, SurbError};
+pub use surb::{Surb, SurbError, SurbKeys};

@@ -4,7 +4,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::action::{Connectivity, Registration, SessionFailure};
 use super::event::{ConnectionId, WsFrame};
@@ -48,7 +48,7 @@ pub(super) enum SessionOutput {
     /// This gateway cannot be used at all.
     Unusable(SessionFailure),
     /// A pushed message, decrypted.
-    Push(bytes::BytesMut),
+    Push(BytesMut),
     GatewayError(String),
     BadFrame,
 }
@@ -292,7 +292,7 @@ impl Session {
             State::Confirmation { handshake, .. } => handshake.pending_key(),
             _ => return,
         };
-        match open_push(key, frame) {
+        match open_push(key, BytesMut::from(frame)) {
             Ok(message) => {
                 if let State::Ready(ready) = &mut self.state {
                     ready.bad_frames = 0;
@@ -414,7 +414,7 @@ impl Session {
                 let last_authentication = self.clock.unix(now).as_secs();
                 self.registered(Registration { gateway, shared_key: key.clone(), last_authentication });
                 self.bandwidth = 0;
-                self.ready(now, key, version.client_session(protocol_version));
+                self.ready(now, key, version.client_session_registered(protocol_version));
             }
             GatewayText::Error { message } => self.refused(now, message),
             _ => self.fail(now, SessionFailure::Protocol),
@@ -429,8 +429,12 @@ impl Session {
     ) {
         match message {
             GatewayText::Authenticate { protocol_version, status: true, bandwidth_remaining, .. } => {
+                let Ok(version) = version.client_session_authenticated(protocol_version) else {
+                    self.unusable(now, SessionFailure::Incompatible);
+                    return;
+                };
                 self.bandwidth = bandwidth_remaining;
-                self.ready(now, key, version.client_session(protocol_version));
+                self.ready(now, key, version);
             }
             GatewayText::Authenticate { .. } => self.refused(now, "authentication refused".to_owned()),
             GatewayText::Error { message } => self.refused(now, message),
@@ -519,7 +523,7 @@ impl Session {
             self.refused(now, message.clone());
             return;
         }
-        self.write(WsFrame::Text(error.to_text()));
+        self.write(WsFrame::Text(HandshakeError::failure_text()));
         match error {
             HandshakeError::Decryption | HandshakeError::InvalidSignature => {
                 self.unusable(now, SessionFailure::WrongIdentity);

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::outgoing::{Class, Destination, Draft, Head};
-use super::{Client, FailReason, Outcome, Outgoing, Refused, Target};
+use super::{Client, FailReason, Outcome, Outgoing, Refused, RefusedReason, Target};
 use crate::address::Recipient;
 use crate::message::{RepliableKind, SenderTag};
 use bytes::Bytes;
@@ -22,12 +22,22 @@ const SURB_ROOM: usize = 512;
 impl Client {
     pub(super) fn accept(&mut self, message: Outgoing) -> Result<(), Refused> {
         let now = self.now;
-        self.check(&message)?;
+        if let Err(reason) = self.check(&message) {
+            self.was_refused |= reason == RefusedReason::Full;
+            return Err(Refused {
+                reason,
+                message: Box::new(message),
+            });
+        }
         let (destination, head) = match message.target {
             Target::Plain(recipient) => (Destination::Known(recipient), Head::Plain),
             Target::Anonymous { recipient, surbs } => {
                 let tag = self.replies.tag_for(now, &recipient);
-                let head = Head::Surbs { tag, kind: RepliableKind::Data, count: surbs };
+                let head = Head::Surbs {
+                    tag,
+                    kind: RepliableKind::Data,
+                    count: surbs,
+                };
                 (Destination::Known(recipient), head)
             }
             Target::Reply(tag) => (Destination::Surbs(tag), Head::Reply),
@@ -52,42 +62,51 @@ impl Client {
         Ok(())
     }
 
-    fn check(&mut self, message: &Outgoing) -> Result<(), Refused> {
+    fn check(&self, message: &Outgoing) -> Result<(), RefusedReason> {
         let limits = &self.config.limits;
-        let surbs = match message.target {
-            Target::Anonymous { surbs, .. } => surbs,
-            _ => 0,
+        let (surbs, tag) = match message.target {
+            Target::Plain(_) => (0, None),
+            Target::Anonymous { surbs, .. } => (surbs, None),
+            Target::Reply(tag) => (0, Some(tag)),
         };
-        let bytes = message.data.len() + HEAD_ROOM + usize::from(surbs) * SURB_ROOM;
-        let refused = if self.drain_until.is_some() {
-            Refused::ShuttingDown
-        } else if message.data.len() > limits.message_bytes_max || bytes > limits.outbox_bytes_max {
-            let max = limits.message_bytes_max.min(limits.outbox_bytes_max.saturating_sub(HEAD_ROOM));
-            return Err(Refused::TooLarge { message: message.clone(), max });
+        let overhead = HEAD_ROOM + usize::from(surbs) * SURB_ROOM;
+        let max = limits
+            .message_bytes_max
+            .min(limits.outbox_bytes_max.saturating_sub(overhead));
+        let bytes = message.data.len();
+        if self.drain_until.is_some() {
+            Err(RefusedReason::ShuttingDown)
         } else if surbs > limits.surbs_per_message_max {
-            return Err(Refused::TooManySurbs { message: message.clone(), max: limits.surbs_per_message_max });
+            Err(RefusedReason::TooManySurbs {
+                surbs,
+                max: limits.surbs_per_message_max,
+            })
+        } else if bytes > max {
+            Err(RefusedReason::TooLarge { bytes, max })
         } else if self.outbox.has_user(message.id) {
-            Refused::DuplicateId
-        } else if let Target::Reply(tag) = message.target
-            && !self.replies.knows(&tag)
-        {
-            Refused::UnknownTag
-        } else if matches!(message.target, Target::Reply(_)) && message.data.is_empty() {
-            Refused::EmptyReply
-        } else if !self.outbox.has_room(bytes) {
-            self.was_refused = true;
-            Refused::Full
+            Err(RefusedReason::DuplicateId)
+        } else if tag.is_some_and(|tag| !self.replies.knows(&tag)) {
+            Err(RefusedReason::UnknownTag)
+        } else if tag.is_some() && message.data.is_empty() {
+            Err(RefusedReason::EmptyReply)
+        } else if !self.outbox.has_room(bytes + overhead) {
+            Err(RefusedReason::Full)
         } else {
-            return Ok(());
-        };
-        Err(refused(message.clone()))
+            Ok(())
+        }
     }
 
     /// Asks a correspondent for more SURBs if those left do not cover what waits.
     pub(super) fn ask_for_surbs(&mut self, tag: SenderTag) {
         let Some(own) = self.address() else { return };
-        let backlog = self.outbox.replies_to(tag).map(|(_, message)| message.backlog()).sum();
-        let Some(amount) = self.replies.poll_request(self.now, &tag, backlog) else { return };
+        let backlog = self
+            .outbox
+            .replies_to(tag)
+            .map(|(_, message)| message.backlog())
+            .sum();
+        let Some(amount) = self.replies.poll_request(self.now, &tag, backlog) else {
+            return;
+        };
         self.outbox.push(
             self.now,
             Draft {
@@ -120,7 +139,11 @@ impl Client {
                     user: None,
                     class: Class::Control,
                     destination: Destination::Known(asker),
-                    head: Head::Surbs { tag, kind: RepliableKind::AdditionalSurbs, count },
+                    head: Head::Surbs {
+                        tag,
+                        kind: RepliableKind::AdditionalSurbs,
+                        count,
+                    },
                     body: Bytes::new(),
                     attempts_max: None,
                     expires_at: Some(self.now + ANSWER_EXPIRES_AFTER),
@@ -142,5 +165,4 @@ impl Client {
             self.end(key, Outcome::Failed(FailReason::NoSurbs));
         }
     }
-
 }

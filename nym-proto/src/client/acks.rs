@@ -46,13 +46,27 @@ pub(super) struct Acks {
 
 impl Acks {
     pub(super) fn new(config: AckConfig) -> Self {
-        Self { config, pending: BTreeMap::new(), timers: BTreeSet::new() }
+        Self {
+            config,
+            pending: BTreeMap::new(),
+            timers: BTreeSet::new(),
+        }
     }
 
     /// A fragment is about to leave. `expected` is the expected round trip. Returns how often it
     /// was transmitted, this one included.
-    pub(super) fn sent(&mut self, now: Instant, id: FragmentId, key: FragmentKey, expected: Duration) -> u32 {
-        let entry = self.pending.entry(id).or_insert(Pending { key, attempts: 0, deadline: None });
+    pub(super) fn sent(
+        &mut self,
+        now: Instant,
+        id: FragmentId,
+        key: FragmentKey,
+        expected: Duration,
+    ) -> u32 {
+        let entry = self.pending.entry(id).or_insert(Pending {
+            key,
+            attempts: 0,
+            deadline: None,
+        });
         if let Some(deadline) = entry.deadline.take() {
             self.timers.remove(&(deadline, id));
         }
@@ -69,7 +83,10 @@ impl Acks {
         if let Some(deadline) = entry.deadline {
             self.timers.remove(&(deadline, id));
         }
-        Some(Acked { key: entry.key, was_waiting: entry.deadline.is_none() })
+        Some(Acked {
+            key: entry.key,
+            was_waiting: entry.deadline.is_none(),
+        })
     }
 
     /// True while the fragment has no ack.
@@ -91,7 +108,10 @@ impl Acks {
 
     /// Starts every running timer anew: acks could not arrive until now.
     pub(super) fn restart_timers(&mut self, now: Instant, step: Duration) {
-        let ids: Vec<FragmentId> = core::mem::take(&mut self.timers).into_iter().map(|(_, id)| id).collect();
+        let ids: Vec<FragmentId> = core::mem::take(&mut self.timers)
+            .into_iter()
+            .map(|(_, id)| id)
+            .collect();
         let base = wait(&self.config, Duration::ZERO, 1);
         for (n, id) in ids.into_iter().enumerate() {
             // spread over the slots to come, so that not all are overdue at one instant
@@ -120,10 +140,13 @@ impl Acks {
 
 /// protocol: client 7.2, with back-off for fragments that stay without an ack.
 fn wait(config: &AckConfig, expected: Duration, attempts: u32) -> Duration {
-    let expected = expected.min(config.wait_max).mul_f64(config.wait_multiplier.clamp(1.0, 100.0));
+    let expected = expected
+        .min(config.wait_max)
+        .mul_f64(config.wait_multiplier.clamp(1.0, 100.0));
     let wait = expected.saturating_add(config.wait_addition);
     let doublings = attempts.saturating_sub(PATIENT_ATTEMPTS).min(16);
-    wait.saturating_mul(1 << doublings).min(config.wait_max.max(config.wait_addition))
+    wait.saturating_mul(1 << doublings)
+        .min(config.wait_max.max(config.wait_addition))
 }
 
 #[cfg(test)]
@@ -131,10 +154,16 @@ mod tests {
     use super::*;
     use crate::message::SetId;
 
-    const KEY: FragmentKey = FragmentKey { message: 1, index: 0 };
+    const KEY: FragmentKey = FragmentKey {
+        message: 1,
+        index: 0,
+    };
 
     fn id(set: u32) -> FragmentId {
-        FragmentId { set: SetId::new(set).unwrap(), position: 1 }
+        FragmentId {
+            set: SetId::new(set).unwrap(),
+            position: 1,
+        }
     }
 
     #[test]
@@ -143,7 +172,10 @@ mod tests {
         acks.sent(Instant::START, id(1), KEY, Duration::from_millis(100));
         let due = Instant::START + Duration::from_millis(1650);
         assert_eq!(acks.deadline(), Some(due));
-        assert_eq!(acks.poll_overdue(Instant::from_nanos(due.as_nanos() - 1)), None);
+        assert_eq!(
+            acks.poll_overdue(Instant::from_nanos(due.as_nanos() - 1)),
+            None
+        );
         assert_eq!(acks.poll_overdue(due), Some((id(1), KEY, 1)));
         assert_eq!(acks.poll_overdue(due), None);
         assert!(acks.is_pending(&id(1)));
@@ -153,7 +185,13 @@ mod tests {
     fn an_acked_fragment_is_never_overdue() {
         let mut acks = Acks::new(AckConfig::default());
         acks.sent(Instant::START, id(1), KEY, Duration::ZERO);
-        assert_eq!(acks.acked(id(1)), Some(Acked { key: KEY, was_waiting: false }));
+        assert_eq!(
+            acks.acked(id(1)),
+            Some(Acked {
+                key: KEY,
+                was_waiting: false
+            })
+        );
         assert_eq!(acks.acked(id(1)), None);
         assert_eq!(acks.poll_overdue(Instant::FAR_FUTURE), None);
         assert_eq!(acks.len(), 0);
@@ -165,7 +203,10 @@ mod tests {
         let base = wait(&config, Duration::from_millis(100), 1);
         assert_eq!(wait(&config, Duration::from_millis(100), 4), base);
         assert_eq!(wait(&config, Duration::from_millis(100), 5), base * 2);
-        assert_eq!(wait(&config, Duration::from_millis(100), 1000), config.wait_max);
+        assert_eq!(
+            wait(&config, Duration::from_millis(100), 1000),
+            config.wait_max
+        );
     }
 
     #[test]
@@ -177,8 +218,17 @@ mod tests {
         let now = Instant::START + Duration::from_secs(60);
         acks.restart_timers(now, Duration::from_millis(20));
         assert_eq!(acks.poll_overdue(now + Duration::from_millis(1499)), None);
-        assert!(acks.poll_overdue(now + Duration::from_millis(1500)).is_some());
-        assert!(acks.poll_overdue(now + Duration::from_millis(1500)).is_none());
-        assert!(acks.poll_overdue(now + Duration::from_millis(1520)).is_some());
+        assert!(
+            acks.poll_overdue(now + Duration::from_millis(1500))
+                .is_some()
+        );
+        assert!(
+            acks.poll_overdue(now + Duration::from_millis(1500))
+                .is_none()
+        );
+        assert!(
+            acks.poll_overdue(now + Duration::from_millis(1520))
+                .is_some()
+        );
     }
 }

@@ -15,8 +15,8 @@ use crate::entropy::Stream;
 use crate::time::Instant;
 use crate::topology::Topology;
 use crate::topology::directory::{
-    self, ENTRY_GATEWAYS, KEY_ROTATION_INFO, KeyRotationInfo, MIXNODES_ACTIVE, NodePage, Pages, PagesStep,
-    REWARDED_SET, RewardedSet,
+    self, ENTRY_GATEWAYS, KEY_ROTATION_INFO, KeyRotationInfo, MIXNODES_ACTIVE, NodePage, Pages,
+    PagesStep, REWARDED_SET, RewardedSet,
 };
 
 /// protocol: client 3.6
@@ -33,9 +33,19 @@ const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 /// What the directory wants done.
 #[derive(Debug)]
 pub(super) enum DirectoryOutput {
-    Fetch { fetch: FetchId, url: String },
-    Topology { topology: Arc<Topology>, refused: usize, epoch_duration: Duration },
-    Failed { reason: String, retry_in: Duration },
+    Fetch {
+        fetch: FetchId,
+        url: String,
+    },
+    Topology {
+        topology: Arc<Topology>,
+        refused: usize,
+        epoch_duration: Duration,
+    },
+    Failed {
+        reason: String,
+        retry_in: Duration,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -75,8 +85,13 @@ struct Refresh {
 enum State {
     /// Fixed topology; nothing is ever fetched.
     Off,
-    Waiting { until: Instant },
-    Fetching { refresh: Box<Refresh>, deadline: Instant },
+    Waiting {
+        until: Instant,
+    },
+    Fetching {
+        refresh: Box<Refresh>,
+        deadline: Instant,
+    },
 }
 
 #[derive(Debug)]
@@ -93,9 +108,27 @@ pub(super) struct Directory {
 
 impl Directory {
     /// A directory at these base URLs; without any, nothing is fetched.
-    pub(super) fn new(bases: Vec<String>, min_performance: u8, now: Instant, stream: Stream) -> Self {
-        let state = if bases.is_empty() { State::Off } else { State::Waiting { until: now } };
-        Self { bases, base: 0, min_performance, stream, next_fetch: 0, failures: 0, state, outputs: Vec::new() }
+    pub(super) fn new(
+        bases: Vec<String>,
+        min_performance: u8,
+        now: Instant,
+        stream: Stream,
+    ) -> Self {
+        let state = if bases.is_empty() {
+            State::Off
+        } else {
+            State::Waiting { until: now }
+        };
+        Self {
+            bases,
+            base: 0,
+            min_performance,
+            stream,
+            next_fetch: 0,
+            failures: 0,
+            state,
+            outputs: Vec::new(),
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -134,10 +167,21 @@ impl Directory {
         self.state = State::Off;
     }
 
-    pub(super) fn fetched(&mut self, now: Instant, fetch: FetchId, result: Result<Bytes, FetchError>) {
-        let State::Fetching { refresh, .. } = &mut self.state else { return };
-        let Some(document) = refresh.outstanding.remove(&fetch) else { return };
-        let step = result.map_err(|error| error.to_string()).and_then(|body| refresh.take(document, &body));
+    pub(super) fn fetched(
+        &mut self,
+        now: Instant,
+        fetch: FetchId,
+        result: Result<Bytes, FetchError>,
+    ) {
+        let State::Fetching { refresh, .. } = &mut self.state else {
+            return;
+        };
+        let Some(document) = refresh.outstanding.remove(&fetch) else {
+            return;
+        };
+        let step = result
+            .map_err(|error| error.to_string())
+            .and_then(|body| refresh.take(document, &body));
         match step {
             Ok(Some(page)) => self.fetch(document, page),
             Ok(None) => self.finish_if_complete(now),
@@ -146,15 +190,22 @@ impl Directory {
     }
 
     fn start(&mut self, now: Instant) {
-        self.state = State::Fetching { refresh: Box::default(), deadline: now + REFRESH_TIMEOUT };
+        self.state = State::Fetching {
+            refresh: Box::default(),
+            deadline: now + REFRESH_TIMEOUT,
+        };
         for document in Document::ALL {
             self.fetch(document, 0);
         }
     }
 
     fn fetch(&mut self, document: Document, page: u32) {
-        let State::Fetching { refresh, .. } = &mut self.state else { return };
-        let Some(base) = self.bases.get(self.base) else { return };
+        let State::Fetching { refresh, .. } = &mut self.state else {
+            return;
+        };
+        let Some(base) = self.bases.get(self.base) else {
+            return;
+        };
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         refresh.outstanding.insert(fetch, document);
@@ -163,10 +214,16 @@ impl Directory {
     }
 
     fn finish_if_complete(&mut self, now: Instant) {
-        let State::Fetching { refresh, .. } = &mut self.state else { return };
-        let Some((epoch_duration, rewarded)) = refresh.complete() else { return };
-        let (mixnodes, entries) =
-            (core::mem::take(&mut refresh.mixnodes), core::mem::take(&mut refresh.entries));
+        let State::Fetching { refresh, .. } = &mut self.state else {
+            return;
+        };
+        let Some((epoch_duration, rewarded)) = refresh.complete() else {
+            return;
+        };
+        let (mixnodes, entries) = (
+            core::mem::take(&mut refresh.mixnodes),
+            core::mem::take(&mut refresh.entries),
+        );
         let refused = mixnodes.refused() + entries.refused();
         match directory::assemble(&rewarded, mixnodes, entries, self.min_performance) {
             Ok(topology) => {
@@ -174,19 +231,28 @@ impl Directory {
                 let until = now + REFRESH_INTERVAL + self.stream.up_to(REFRESH_JITTER);
                 self.state = State::Waiting { until };
                 let topology = Arc::new(topology);
-                self.outputs.push(DirectoryOutput::Topology { topology, refused, epoch_duration });
+                self.outputs.push(DirectoryOutput::Topology {
+                    topology,
+                    refused,
+                    epoch_duration,
+                });
             }
             Err(error) => self.fail(now, error.to_string()),
         }
     }
 
     fn fail(&mut self, now: Instant, reason: String) {
-        let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX);
+        let pause = RETRY_MIN
+            .saturating_mul(1 << self.failures.min(6))
+            .min(RETRY_MAX);
         let retry_in = pause + self.stream.up_to(pause / 2);
         self.failures = self.failures.saturating_add(1);
         self.base = (self.base + 1) % self.bases.len().max(1);
-        self.state = State::Waiting { until: now + retry_in };
-        self.outputs.push(DirectoryOutput::Failed { reason, retry_in });
+        self.state = State::Waiting {
+            until: now + retry_in,
+        };
+        self.outputs
+            .push(DirectoryOutput::Failed { reason, retry_in });
     }
 }
 
@@ -221,7 +287,10 @@ impl Refresh {
             return None;
         }
         let rewarded = self.rewarded.take()?;
-        let duration = self.info.as_ref().map_or(EPOCH_DEFAULT, |info| info.epoch_duration);
+        let duration = self
+            .info
+            .as_ref()
+            .map_or(EPOCH_DEFAULT, |info| info.epoch_duration);
         Some((duration, rewarded))
     }
 }

@@ -12,8 +12,8 @@ use crate::address::Recipient;
 use crate::gateway::ForwardFrame;
 use crate::identity::IdentityKey;
 use crate::message::{
-    AckId, FragmentId, OnionError, OwnAck, Path, ReplyKey, ReplySurb, SenderTag, build_forward, build_reply,
-    write_cover,
+    AckId, FragmentId, OnionError, OwnAck, Path, ReplyKey, ReplySurb, SenderTag, build_forward,
+    build_reply, write_cover,
 };
 use crate::sphinx::{Hop, KeyRotation};
 use crate::topology::{Delays, Route, Topology};
@@ -45,7 +45,10 @@ struct Way {
 
 impl Way {
     fn path(&self) -> Path<'_> {
-        Path { hops: self.route.hops(), delays: self.delays.as_slice() }
+        Path {
+            hops: self.route.hops(),
+            delays: self.delays.as_slice(),
+        }
     }
 }
 
@@ -66,7 +69,8 @@ impl Client {
             SlotKind::Main => self.pick(&topology, first),
             SlotKind::Loop => None,
         };
-        let is_filled = picked.is_some_and(|picked| self.emit_fragment(&topology, first, picked).is_ok());
+        let is_filled =
+            picked.is_some_and(|picked| self.emit_fragment(&topology, first, picked).is_ok());
         if is_filled || !(self.config.traffic.cover || kind == SlotKind::Loop) {
             return;
         }
@@ -88,7 +92,9 @@ impl Client {
         let (replies, acks) = (&self.replies, &self.acks);
         let address_len = first.address.encoded_len();
         let is_ready = |message: &OutgoingMessage| match &message.destination {
-            Destination::Known(recipient) => topology.node_by_identity(&recipient.gateway).is_some(),
+            Destination::Known(recipient) => {
+                topology.node_by_identity(&recipient.gateway).is_some()
+            }
             Destination::Surbs(tag) => replies.can_take(tag, address_len, purpose(message.class)),
         };
         self.outbox.pick(&is_ready, &|id| acks.is_pending(id))
@@ -96,17 +102,26 @@ impl Client {
 
     /// Sends a fragment. If it cannot be built it counts as sent and lost, so that it comes up
     /// again.
-    fn emit_fragment(&mut self, topology: &std::sync::Arc<Topology>, first: Hop, picked: Picked) -> Result<(), EmitError> {
+    fn emit_fragment(
+        &mut self,
+        topology: &std::sync::Arc<Topology>,
+        first: Hop,
+        picked: Picked,
+    ) -> Result<(), EmitError> {
         let key = picked.key;
         let message = self.outbox.get(key.message).ok_or(EmitError::Message)?;
         let id = message.fragment_id(key.index).ok_or(EmitError::Message)?;
         let (destination, class) = (message.destination, message.class);
-        let sent = self.make_surbs(topology, key).and_then(|()| match destination {
-            Destination::Known(recipient) => self.emit_forward(topology, first, &recipient, Some((key, id))),
-            Destination::Surbs(tag) => {
-                self.emit_reply(topology, first, &tag, purpose(class), (key, id))
-            }
-        });
+        let sent = self
+            .make_surbs(topology, key)
+            .and_then(|()| match destination {
+                Destination::Known(recipient) => {
+                    self.emit_forward(topology, first, &recipient, Some((key, id)))
+                }
+                Destination::Surbs(tag) => {
+                    self.emit_reply(topology, first, &tag, purpose(class), (key, id))
+                }
+            });
         let expected = *sent.as_ref().unwrap_or(&Duration::ZERO);
         self.acks.sent(self.now, id, key, expected);
         sent?;
@@ -146,7 +161,10 @@ impl Client {
             id: fragment.map_or(AckId::Cover, |(_, id)| AckId::Fragment(id)),
         };
         let message = match fragment {
-            Some((key, _)) => Some((self.outbox.get(key.message).ok_or(EmitError::Message)?, key.index)),
+            Some((key, _)) => Some((
+                self.outbox.get(key.message).ok_or(EmitError::Message)?,
+                key.index,
+            )),
             None => None,
         };
         let size = self.config.traffic.packet_size;
@@ -184,11 +202,17 @@ impl Client {
         (key, id): (FragmentKey, FragmentId),
     ) -> Result<Duration, EmitError> {
         let (own, ack_way) = self.ack_way(topology)?;
-        let ack =
-            OwnAck { key: &self.identity.ack, destination: &own, path: ack_way.path(), id: AckId::Fragment(id) };
+        let ack = OwnAck {
+            key: &self.identity.ack,
+            destination: &own,
+            path: ack_way.path(),
+            id: AckId::Fragment(id),
+        };
         let message = self.outbox.get(key.message).ok_or(EmitError::Message)?;
-        let (surb, rotation): (ReplySurb, KeyRotation) =
-            self.replies.take(tag, first.address.encoded_len(), purpose).ok_or(EmitError::Surb)?;
+        let (surb, rotation): (ReplySurb, KeyRotation) = self
+            .replies
+            .take(tag, first.address.encoded_len(), purpose)
+            .ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
         let link = self.session.link().ok_or(EmitError::Route)?;
         let mut frame = ForwardFrame::new(link.version, rotation, surb.surb.first_hop(), size);
@@ -203,7 +227,11 @@ impl Client {
             frame.packet_mut(),
             &mut self.streams.packets,
         )?;
-        let forward = self.config.traffic.hop_delay.saturating_mul(SURB_DELAY_HOPS);
+        let forward = self
+            .config
+            .traffic
+            .hop_delay
+            .saturating_mul(SURB_DELAY_HOPS);
         let expected = forward.saturating_add(ack_way.path().expected());
         let (connection, frame) = (link.connection, frame.seal(link.key, link.nonce));
         self.session.forwarded(self.now);
@@ -212,11 +240,19 @@ impl Client {
     }
 
     /// Makes the SURBs a fragment contains. Their keys are stored before the packet can leave.
-    fn make_surbs(&mut self, current: &std::sync::Arc<Topology>, key: FragmentKey) -> Result<(), EmitError> {
+    fn make_surbs(
+        &mut self,
+        current: &std::sync::Arc<Topology>,
+        key: FragmentKey,
+    ) -> Result<(), EmitError> {
         let own = self.address().ok_or(EmitError::Route)?;
         let message = self.outbox.get_mut(key.message).ok_or(EmitError::Message)?;
-        let Some(recipient) = message.surbs_for() else { return Ok(()) };
-        let Some((missing, topology)) = message.surbs_missing(key.index, current) else { return Ok(()) };
+        let Some(recipient) = message.surbs_for() else {
+            return Ok(());
+        };
+        let Some((missing, topology)) = message.surbs_missing(key.index, current) else {
+            return Ok(());
+        };
         for _ in 0..missing {
             let route = topology
                 .route(&own.gateway, &mut self.streams.routes)
@@ -225,9 +261,17 @@ impl Client {
             let path = way.path();
             let surb = self
                 .builder
-                .make_surb(path.hops, path.delays, &own.identity, &mut self.streams.packets)
+                .make_surb(
+                    path.hops,
+                    path.delays,
+                    &own.identity,
+                    &mut self.streams.packets,
+                )
                 .map_err(|_| EmitError::Build)?;
-            let surb = ReplySurb { key: ReplyKey::draw(&mut self.streams.packets), surb };
+            let surb = ReplySurb {
+                key: ReplyKey::draw(&mut self.streams.packets),
+                surb,
+            };
             self.replies.give(self.now, recipient, &surb.key);
             self.stats.surbs_made += 1;
             if let Some(message) = self.outbox.get_mut(key.message) {
@@ -240,9 +284,13 @@ impl Client {
     /// The way an ack comes back: three mix nodes and our gateway.
     fn ack_way(&mut self, topology: &Topology) -> Result<(IdentityKey, Way), EmitError> {
         let own = self.address().ok_or(EmitError::Route)?;
-        let route =
-            topology.route(&own.gateway, &mut self.streams.routes).map_err(|_| EmitError::Route)?;
-        Ok((own.identity, self.with_delays(route, self.config.traffic.ack_delay)))
+        let route = topology
+            .route(&own.gateway, &mut self.streams.routes)
+            .map_err(|_| EmitError::Route)?;
+        Ok((
+            own.identity,
+            self.with_delays(route, self.config.traffic.ack_delay),
+        ))
     }
 
     fn with_delays(&mut self, route: Route, mean: Duration) -> Way {

@@ -108,8 +108,21 @@ impl Client {
     /// `seed` is all the randomness of the run and must come from a cryptographic source and be
     /// used once. `now` and `unix_time` are the two clocks at this moment.
     #[must_use]
-    pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant, unix_time: UnixTime) -> Self {
-        Self::with_builder(config, identity, seed, now, unix_time, Box::new(SphinxBuilder::new()))
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+        unix_time: UnixTime,
+    ) -> Self {
+        Self::with_builder(
+            config,
+            identity,
+            seed,
+            now,
+            unix_time,
+            Box::new(SphinxBuilder::new()),
+        )
     }
 
     /// As [`new`](Self::new), with another packet builder.
@@ -127,13 +140,24 @@ impl Client {
             Network::Directory(bases) => (bases.clone(), None),
             Network::Fixed(topology) => (Vec::new(), Some(topology.clone())),
         };
-        let session_streams = (entropy.stream(Purpose::Gateway), entropy.stream(Purpose::Backoff));
+        let session_streams = (
+            entropy.stream(Purpose::Gateway),
+            entropy.stream(Purpose::Backoff),
+        );
         let mut client = Self {
             schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule)),
-            outbox: Outbox::new(&config.limits, config.traffic.packet_size, entropy.stream(Purpose::Identifiers)),
+            outbox: Outbox::new(
+                &config.limits,
+                config.traffic.packet_size,
+                entropy.stream(Purpose::Identifiers),
+            ),
             acks: Acks::new(config.acks),
             inbox: Inbox::new(&config.limits),
-            replies: Replies::new(config.replies, &config.limits, entropy.stream(Purpose::Tags)),
+            replies: Replies::new(
+                config.replies,
+                &config.limits,
+                entropy.stream(Purpose::Tags),
+            ),
             session: Session::new(
                 identity.identity.clone(),
                 config.registration.clone(),
@@ -142,7 +166,12 @@ impl Client {
                 unix_time,
                 session_streams,
             ),
-            directory: Directory::new(bases, config.min_performance, now, entropy.stream(Purpose::Directory)),
+            directory: Directory::new(
+                bases,
+                config.min_performance,
+                now,
+                entropy.stream(Purpose::Directory),
+            ),
             streams: Streams {
                 routes: entropy.stream(Purpose::Routes),
                 delays: entropy.stream(Purpose::Delays),
@@ -186,7 +215,10 @@ impl Client {
         let now = self.now;
         if self.is_stopped {
             return match event {
-                Event::Send(message) => Err(Refused::ShuttingDown(message)),
+                Event::Send(message) => Err(Refused {
+                    reason: RefusedReason::ShuttingDown,
+                    message: Box::new(message),
+                }),
                 _ => Ok(()),
             };
         }
@@ -204,7 +236,10 @@ impl Client {
     fn dispatch(&mut self, now: Instant, event: Event) {
         match event {
             Event::Tick | Event::Send(_) => {}
-            Event::GatewayConnected { connection, unix_time } => {
+            Event::GatewayConnected {
+                connection,
+                unix_time,
+            } => {
                 self.session.set_clock(now, unix_time);
                 self.session.connected(now, connection);
             }
@@ -214,8 +249,14 @@ impl Client {
             }
             Event::GatewayBlocked { connection } => self.set_blocked(connection, true),
             Event::GatewayWritable { connection } => self.set_blocked(connection, false),
-            Event::GatewayClosed { connection, reason } => self.session.closed(now, connection, reason),
-            Event::Fetched { fetch, result, unix_time } => {
+            Event::GatewayClosed { connection, reason } => {
+                self.session.closed(now, connection, reason)
+            }
+            Event::Fetched {
+                fetch,
+                result,
+                unix_time,
+            } => {
                 self.session.set_clock(now, unix_time);
                 self.directory.fetched(now, fetch, result);
             }
@@ -224,7 +265,9 @@ impl Client {
                     self.end(key, Outcome::Failed(FailReason::LaneClosed));
                 }
             }
-            Event::Taken(messages) => self.inbox.taken(messages, self.config.limits.delivery_window),
+            Event::Taken(messages) => self
+                .inbox
+                .taken(messages, self.config.limits.delivery_window),
             Event::NetworkChanged { unix_time } => {
                 self.session.set_clock(now, unix_time);
                 self.session.hurry(now);
@@ -233,7 +276,8 @@ impl Client {
             Event::Shutdown(Shutdown::Now) => self.stop(StopReason::Requested),
             Event::Shutdown(Shutdown::Drain(within)) => {
                 let until = now + within;
-                self.drain_until = Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
+                self.drain_until =
+                    Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
             }
         }
     }
@@ -262,7 +306,10 @@ impl Client {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
         if !self.actions.is_empty() {
-            return Some(Deadline { at: self.now, why: Wakeup::Actions });
+            return Some(Deadline {
+                at: self.now,
+                why: Wakeup::Actions,
+            });
         }
         if self.is_stopped {
             return None;
@@ -270,7 +317,10 @@ impl Client {
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         [
             (self.schedule.deadline(), Wakeup::Slot),
-            (self.acks.deadline().filter(|_| self.session.is_ready()), Wakeup::Ack),
+            (
+                self.acks.deadline().filter(|_| self.session.is_ready()),
+                Wakeup::Ack,
+            ),
             (self.session.deadline(), Wakeup::Session),
             (self.directory.deadline(), Wakeup::Directory),
             (self.outbox.next_expiry(), Wakeup::Housekeeping),
@@ -370,7 +420,9 @@ impl Client {
 
     fn on_session(&mut self, output: SessionOutput) {
         match output {
-            SessionOutput::Connect { connection, urls } => self.act(Action::Connect { connection, urls }),
+            SessionOutput::Connect { connection, urls } => {
+                self.act(Action::Connect { connection, urls })
+            }
             SessionOutput::Write { connection, frame } => self.write(connection, frame),
             SessionOutput::Disconnect { connection } => self.act(Action::Disconnect { connection }),
             SessionOutput::Connectivity(connectivity) => self.set_connectivity(connectivity),
@@ -395,7 +447,11 @@ impl Client {
     fn on_directory(&mut self, output: DirectoryOutput) {
         match output {
             DirectoryOutput::Fetch { fetch, url } => self.act(Action::Fetch { fetch, url }),
-            DirectoryOutput::Topology { topology, refused, epoch_duration } => {
+            DirectoryOutput::Topology {
+                topology,
+                refused,
+                epoch_duration,
+            } => {
                 self.epoch_duration = epoch_duration;
                 self.install_topology(topology, refused);
             }
@@ -413,7 +469,8 @@ impl Client {
             self.was_up = true;
             self.report(Fact::Address(address));
         }
-        self.acks.restart_timers(now, self.config.traffic.main_interval);
+        self.acks
+            .restart_timers(now, self.config.traffic.main_interval);
         self.schedule.start(now);
     }
 
@@ -429,20 +486,28 @@ impl Client {
     fn install_topology(&mut self, topology: Arc<Topology>, refused: usize) {
         let topology = self.pin_gateway(topology);
         let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
-        self.replies.set_rotation(self.now, topology.rotation(), self.epoch_duration);
+        self.replies
+            .set_rotation(self.now, topology.rotation(), self.epoch_duration);
         self.topology = Some(topology);
-        self.report(Fact::Topology { epoch, nodes, refused });
-        if self.session.gateway().is_none() && !self.choose_gateway() {
-            if let GatewayChoice::Given(identity) = self.config.gateway {
-                self.stop(StopReason::UnknownGateway(identity));
-            }
+        self.report(Fact::Topology {
+            epoch,
+            nodes,
+            refused,
+        });
+        if self.session.gateway().is_none()
+            && !self.choose_gateway()
+            && let GatewayChoice::Given(identity) = self.config.gateway
+        {
+            self.stop(StopReason::UnknownGateway(identity));
         }
     }
 
     /// Keeps the last known details of our gateway for the rest of the rotation if a new topology
     /// does not list it. (protocol: client 3.7)
     fn pin_gateway(&mut self, topology: Arc<Topology>) -> Arc<Topology> {
-        let Some((node, rotation_id)) = &mut self.own_gateway else { return topology };
+        let Some((node, rotation_id)) = &mut self.own_gateway else {
+            return topology;
+        };
         if let Some(fresh) = topology.node_by_identity(&node.identity) {
             *node = fresh.clone();
             *rotation_id = topology.rotation_id();
@@ -456,24 +521,39 @@ impl Client {
 
     /// Chooses a gateway and connects to it. False if there is none to choose.
     fn choose_gateway(&mut self) -> bool {
-        let Some(topology) = self.topology.clone() else { return true };
-        let kept = self.config.registration.as_ref().map(|registration| registration.gateway);
+        let Some(topology) = self.topology.clone() else {
+            return true;
+        };
+        let kept = self
+            .config
+            .registration
+            .as_ref()
+            .map(|registration| registration.gateway);
         let node = match self.config.gateway {
             GatewayChoice::Given(identity) => topology.node_by_identity(&identity).cloned(),
             GatewayChoice::Random => {
-                let mut candidates = topology.candidates(self.config.min_performance, self.config.tls);
+                let mut candidates =
+                    topology.candidates(self.config.min_performance, self.config.tls);
                 candidates.retain(|node| !self.unusable.contains(&node.identity));
-                let kept = kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
+                let kept =
+                    kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
                 let drawn = self.streams.link.index(candidates.len());
                 kept.or_else(|| candidates.get(drawn).copied()).cloned()
             }
         };
         let Some(node) = node else { return false };
-        let urls = node.entry.as_ref().map(|entry| entry.urls(self.config.tls)).unwrap_or_default();
+        let urls = node
+            .entry
+            .as_ref()
+            .map(|entry| entry.urls(self.config.tls))
+            .unwrap_or_default();
         if urls.is_empty() {
             return false;
         }
-        let gateway = Gateway { identity: node.identity, urls };
+        let gateway = Gateway {
+            identity: node.identity,
+            urls,
+        };
         self.own_gateway = Some((node, topology.rotation_id()));
         self.session.use_gateway(self.now, gateway);
         true
@@ -485,11 +565,16 @@ impl Client {
             return;
         }
         for _ in 0..BATCH_MAX {
-            let Some((id, key, attempts)) = self.acks.poll_overdue(self.now) else { break };
+            let Some((id, key, attempts)) = self.acks.poll_overdue(self.now) else {
+                break;
+            };
             match self.outbox.get(key.message) {
                 None => self.acks.forget(id),
                 Some(message) if message.attempts_max.is_some_and(|max| attempts >= max) => {
-                    self.end(key.message, Outcome::Failed(FailReason::TooManyAttempts(attempts)));
+                    self.end(
+                        key.message,
+                        Outcome::Failed(FailReason::TooManyAttempts(attempts)),
+                    );
                 }
                 Some(_) => self.outbox.retransmit(id, key),
             }
@@ -498,7 +583,9 @@ impl Client {
 
     fn expire(&mut self) {
         for _ in 0..BATCH_MAX {
-            let Some(key) = self.outbox.poll_expired(self.now) else { break };
+            let Some(key) = self.outbox.poll_expired(self.now) else {
+                break;
+            };
             self.end(key, Outcome::Expired);
         }
         let sets = self.inbox.expire(self.now);
@@ -529,7 +616,9 @@ impl Client {
 
     /// Ends a message, whichever way.
     fn end(&mut self, key: u64, outcome: Outcome) {
-        let Some(message) = self.outbox.remove(key) else { return };
+        let Some(message) = self.outbox.remove(key) else {
+            return;
+        };
         for id in message.transmitted_ids() {
             self.acks.forget(id);
         }

@@ -76,7 +76,8 @@ impl Outbox {
 
     /// True if a message of this size can be taken in now.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.messages.len() < self.messages_max && self.bytes.saturating_add(bytes) <= self.bytes_max
+        self.messages.len() < self.messages_max
+            && self.bytes.saturating_add(bytes) <= self.bytes_max
     }
 
     /// True if half of the capacity is free.
@@ -118,7 +119,10 @@ impl Outbox {
         match message.class {
             Class::Control => self.control.push_back(key),
             Class::Application(lane) => {
-                self.lanes.entry(lane_key(lane, &message.destination)).or_default().push_back(key);
+                self.lanes
+                    .entry(lane_key(lane, &message.destination))
+                    .or_default()
+                    .push_back(key);
             }
         }
         self.messages.insert(key, message);
@@ -216,11 +220,16 @@ impl Outbox {
             if !is_pending(&id) {
                 continue;
             }
-            let Some(message) = self.messages.get_mut(&key.message) else { continue };
+            let Some(message) = self.messages.get_mut(&key.message) else {
+                continue;
+            };
             if ready(message) {
                 message.retransmissions = message.retransmissions.saturating_add(1);
                 message.waiting = message.waiting.saturating_sub(1);
-                return Some(Picked { key, is_retransmission: true });
+                return Some(Picked {
+                    key,
+                    is_retransmission: true,
+                });
             }
             self.retransmissions.push_back((id, key));
             tries -= 1;
@@ -240,7 +249,9 @@ impl Outbox {
             .collect();
         for lane in lanes {
             self.last_lane = Some(lane);
-            let Some(queue) = self.lanes.get_mut(&lane) else { continue };
+            let Some(queue) = self.lanes.get_mut(&lane) else {
+                continue;
+            };
             let picked = take_next(queue, &mut self.messages, ready);
             if queue.is_empty() {
                 self.lanes.remove(&lane);
@@ -254,7 +265,10 @@ impl Outbox {
 
     /// The next message that has expired.
     pub(super) fn poll_expired(&mut self, now: Instant) -> Option<u64> {
-        self.expiry.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key)
+        self.expiry
+            .first()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, key)| *key)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -264,7 +278,11 @@ impl Outbox {
     /// Messages of the application in a lane.
     pub(super) fn in_lane(&self, lane: Lane) -> Vec<u64> {
         let wanted = Class::Application(lane);
-        self.messages.iter().filter(|(_, m)| m.class == wanted).map(|(key, _)| *key).collect()
+        self.messages
+            .iter()
+            .filter(|(_, m)| m.class == wanted)
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// Fragments of a lane that were never transmitted.
@@ -279,7 +297,10 @@ impl Outbox {
     }
 
     /// Replies to this correspondent, by key.
-    pub(super) fn replies_to(&self, tag: SenderTag) -> impl Iterator<Item = (u64, &OutgoingMessage)> {
+    pub(super) fn replies_to(
+        &self,
+        tag: SenderTag,
+    ) -> impl Iterator<Item = (u64, &OutgoingMessage)> {
         let wanted = Destination::Surbs(tag);
         self.messages
             .iter()
@@ -290,7 +311,9 @@ impl Outbox {
     /// Correspondents that replies wait to be sent to.
     pub(super) fn waiting_tags(&self) -> BTreeSet<SenderTag> {
         let tag = |message: &OutgoingMessage| match message.destination {
-            Destination::Surbs(tag) if message.class != Class::Control && message.backlog() > 0 => Some(tag),
+            Destination::Surbs(tag) if message.class != Class::Control && message.backlog() > 0 => {
+                Some(tag)
+            }
             _ => None,
         };
         self.messages.values().filter_map(tag).collect()
@@ -316,7 +339,10 @@ fn take_next(
     messages: &mut BTreeMap<u64, OutgoingMessage>,
     ready: &dyn Fn(&OutgoingMessage) -> bool,
 ) -> Option<Picked> {
-    let found = queue.iter().take(SCAN_MAX).position(|key| messages.get(key).is_some_and(ready));
+    let found = queue
+        .iter()
+        .take(SCAN_MAX)
+        .position(|key| messages.get(key).is_some_and(ready));
     let Some(position) = found else {
         queue.rotate_left(queue.len().min(SCAN_MAX) % queue.len().max(1));
         return None;
@@ -328,5 +354,11 @@ fn take_next(
     if message.queued() == 0 {
         queue.remove(position);
     }
-    Some(Picked { key: FragmentKey { message: key, index }, is_retransmission: false })
+    Some(Picked {
+        key: FragmentKey {
+            message: key,
+            index,
+        },
+        is_retransmission: false,
+    })
 }

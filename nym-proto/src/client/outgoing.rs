@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::event::{Lane, MessageId};
 use crate::address::Recipient;
 use crate::message::{
-    FragmentHeader, FragmentId, FragmentPlan, PLAIN_HEAD, REPLY_DATA_HEAD, RepliableKind, ReplySurb,
-    SenderTag, SetId, repliable_head, surb_request, write_padded,
+    FragmentHeader, FragmentId, FragmentPlan, PLAIN_HEAD, REPLY_DATA_HEAD, RepliableKind,
+    ReplySurb, SenderTag, SetId, repliable_head, surb_request, write_padded,
 };
 use crate::sphinx::{KeyRotation, PacketSize, Surb};
 use crate::time::Instant;
@@ -65,9 +65,16 @@ pub(super) struct Draft {
 pub(super) enum Head {
     Plain,
     /// Data or nothing but SURBs, under this tag.
-    Surbs { tag: SenderTag, kind: RepliableKind, count: u16 },
+    Surbs {
+        tag: SenderTag,
+        kind: RepliableKind,
+        count: u16,
+    },
     Reply,
-    SurbRequest { own: Recipient, amount: u32 },
+    SurbRequest {
+        own: Recipient,
+        amount: u32,
+    },
 }
 
 impl Head {
@@ -105,16 +112,28 @@ pub(super) struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
-    pub(super) fn new(draft: Draft, now: Instant, size: PacketSize, draw: &mut dyn FnMut() -> SetId) -> Self {
+    pub(super) fn new(
+        draft: Draft,
+        now: Instant,
+        size: PacketSize,
+        draw: &mut dyn FnMut() -> SetId,
+    ) -> Self {
         let head_len = draft.head.len();
         let plan = FragmentPlan::new(head_len + draft.body.len(), size);
         let (head, surbs) = match draft.head {
             Head::Plain => (PLAIN_HEAD.to_vec(), None),
             Head::Reply => (REPLY_DATA_HEAD.to_vec(), None),
             Head::SurbRequest { own, amount } => (surb_request(&own, amount).to_vec(), None),
-            Head::Surbs { tag, kind, count } => {
-                (Vec::new(), Some(SurbPlan { tag, kind, count, made: 0, topology: None }))
-            }
+            Head::Surbs { tag, kind, count } => (
+                Vec::new(),
+                Some(SurbPlan {
+                    tag,
+                    kind,
+                    count,
+                    made: 0,
+                    topology: None,
+                }),
+            ),
         };
         Self {
             user: draft.user,
@@ -161,7 +180,9 @@ impl OutgoingMessage {
 
     /// The identifier of a fragment.
     pub(super) fn fragment_id(&self, index: u32) -> Option<FragmentId> {
-        self.plan.place(index as usize, &self.set_ids).map(|(header, _)| header.id())
+        self.plan
+            .place(index as usize, &self.set_ids)
+            .map(|(header, _)| header.id())
     }
 
     /// Identifiers of all fragments transmitted so far.
@@ -177,18 +198,35 @@ impl OutgoingMessage {
 
     /// The topology the SURBs of this message come from, set to `current` at the first call; `None`
     /// if the fragment needs no SURB that is not made yet.
-    pub(super) fn surbs_missing(&mut self, index: u32, current: &Arc<Topology>) -> Option<(usize, Arc<Topology>)> {
+    pub(super) fn surbs_missing(
+        &mut self,
+        index: u32,
+        current: &Arc<Topology>,
+    ) -> Option<(usize, Arc<Topology>)> {
         let (_, range) = self.plan.place(index as usize, &self.set_ids)?;
         let surbs = self.surbs.as_mut()?;
-        let topology = surbs.topology.get_or_insert_with(|| current.clone()).clone();
+        let topology = surbs
+            .topology
+            .get_or_insert_with(|| current.clone())
+            .clone();
         if self.head.is_empty() {
             let (seeds, rotation) = match surbs.count {
                 0 => (0, KeyRotation::Unknown),
                 _ => (SURB_HOPS as u8, topology.rotation()),
             };
-            self.head.extend_from_slice(&repliable_head(&surbs.tag, surbs.kind, surbs.count, seeds, rotation));
+            self.head.extend_from_slice(&repliable_head(
+                &surbs.tag,
+                surbs.kind,
+                surbs.count,
+                seeds,
+                rotation,
+            ));
         }
-        let needed = range.end.min(self.head_len).saturating_sub(22).div_ceil(SURB_LEN);
+        let needed = range
+            .end
+            .min(self.head_len)
+            .saturating_sub(22)
+            .div_ceil(SURB_LEN);
         let missing = needed.saturating_sub(usize::from(surbs.made));
         (missing > 0).then_some((missing, topology))
     }
@@ -218,11 +256,6 @@ impl OutgoingMessage {
         let at = header.encode(out);
         write_padded(&[&self.head, &self.body], range.start, out.get_mut(at..)?);
         Some(header)
-    }
-
-    /// True if the message has expired.
-    pub(super) fn is_expired(&self, now: Instant) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
     }
 
     /// How long the message has been here.

@@ -6,8 +6,8 @@ use super::inbox::Arrival;
 use super::replies::ClaimedKey;
 use super::{Client, DeliveryOrigin, Fact, Outcome};
 use crate::message::{
-    ACK_LEN, AckId, Envelope, Origin, RepliableContent, ReplyContent, is_cover, open, open_ack, open_reply,
-    reply_digest_of,
+    ACK_LEN, AckId, Envelope, Origin, RepliableContent, ReplyContent, is_cover, open, open_ack,
+    open_reply, reply_digest_of,
 };
 
 impl Client {
@@ -38,7 +38,9 @@ impl Client {
         };
         self.stats.acks_received += 1;
         let key = acked.key.message;
-        let Some(message) = self.outbox.get_mut(key) else { return };
+        let Some(message) = self.outbox.get_mut(key) else {
+            return;
+        };
         if acked.was_waiting {
             message.waiting = message.waiting.saturating_sub(1);
         }
@@ -66,7 +68,9 @@ impl Client {
             self.stats.cover_received += 1;
             return;
         }
-        let origin = claimed.as_ref().map_or(Origin::Open, |claimed| Origin::Reply(claimed.conversation));
+        let origin = claimed
+            .as_ref()
+            .map_or(Origin::Open, |claimed| Origin::Reply(claimed.conversation));
         match self.inbox.insert(self.now, origin, fragment) {
             Arrival::Bad => self.stats.bad_packets += 1,
             Arrival::Incomplete => self.stats.fragments_received += 1,
@@ -99,9 +103,10 @@ impl Client {
             (Ok(Envelope::Reply(ReplyContent::Data(data))), Some(claimed)) => {
                 self.deliver(data, DeliveryOrigin::Reply(claimed.recipient));
             }
-            (Ok(Envelope::Reply(ReplyContent::SurbRequest { recipient, amount })), Some(claimed))
-                if recipient == claimed.recipient =>
-            {
+            (
+                Ok(Envelope::Reply(ReplyContent::SurbRequest { recipient, amount })),
+                Some(claimed),
+            ) if recipient == claimed.recipient => {
                 self.answer_surb_request(recipient, amount);
             }
             (Ok(Envelope::Reply(ReplyContent::SurbRequest { .. })), _) => {

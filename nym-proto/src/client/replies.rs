@@ -125,7 +125,11 @@ impl Replies {
             return contact.tag;
         }
         if self.contacts.len() >= self.tags_max {
-            let oldest = self.contacts.iter().min_by_key(|(_, c)| c.conversation).map(|(r, _)| *r);
+            let oldest = self
+                .contacts
+                .iter()
+                .min_by_key(|(_, c)| c.conversation)
+                .map(|(r, _)| *r);
             if let Some(oldest) = oldest {
                 self.contacts.remove(&oldest);
             }
@@ -133,7 +137,12 @@ impl Replies {
         let tag = SenderTag::draw(&mut self.stream);
         let conversation = self.next_conversation;
         self.next_conversation += 1;
-        let contact = Contact { tag, conversation, allowance: self.config.answer_max, topped_up: now };
+        let contact = Contact {
+            tag,
+            conversation,
+            allowance: self.config.answer_max,
+            topped_up: now,
+        };
         self.contacts.insert(*recipient, contact);
         tag
     }
@@ -141,11 +150,17 @@ impl Replies {
     /// Keeps the key of a SURB before it is given to `recipient`.
     pub(super) fn give(&mut self, now: Instant, recipient: Recipient, key: &ReplyKey) {
         while self.keys.len() >= self.keys_max {
-            let Some((_, oldest)) = self.keys_by_age.pop_first() else { break };
+            let Some((_, oldest)) = self.keys_by_age.pop_first() else {
+                break;
+            };
             self.keys.remove(&oldest);
         }
         let digest = key.digest();
-        let given = GivenKey { key: key.clone(), recipient, given_at: now };
+        let given = GivenKey {
+            key: key.clone(),
+            recipient,
+            given_at: now,
+        };
         if let Some(old) = self.keys.insert(digest, given) {
             self.keys_by_age.remove(&(old.given_at, digest));
         }
@@ -156,13 +171,25 @@ impl Replies {
     pub(super) fn claim(&mut self, digest: &ReplyDigest) -> Option<ClaimedKey> {
         let given = self.keys.remove(digest)?;
         self.keys_by_age.remove(&(given.given_at, *digest));
-        let conversation = self.contacts.get(&given.recipient).map_or(u64::MAX, |c| c.conversation);
-        Some(ClaimedKey { key: given.key, recipient: given.recipient, conversation })
+        let conversation = self
+            .contacts
+            .get(&given.recipient)
+            .map_or(u64::MAX, |c| c.conversation);
+        Some(ClaimedKey {
+            key: given.key,
+            recipient: given.recipient,
+            conversation,
+        })
     }
 
     /// A correspondent asks for SURBs, through a SURB we gave to `asker`. Returns the tag to send
     /// them under and how many it gets.
-    pub(super) fn allow(&mut self, now: Instant, asker: &Recipient, amount: u32) -> Option<(SenderTag, u32)> {
+    pub(super) fn allow(
+        &mut self,
+        now: Instant,
+        asker: &Recipient,
+        amount: u32,
+    ) -> Option<(SenderTag, u32)> {
         let max = self.config.answer_max;
         let contact = self.contacts.get_mut(asker)?;
         let seconds = now.since(contact.topped_up).as_secs();
@@ -185,7 +212,13 @@ impl Replies {
     }
 
     /// Files SURBs that came with a message. Returns how many were kept.
-    pub(super) fn store(&mut self, now: Instant, tag: SenderTag, list: SurbList, answers_request: bool) -> usize {
+    pub(super) fn store(
+        &mut self,
+        now: Instant,
+        tag: SenderTag,
+        list: SurbList,
+        answers_request: bool,
+    ) -> usize {
         if !self.peers.contains_key(&tag) && self.peers.len() >= self.peers_max {
             self.evict_oldest_peer();
         }
@@ -207,7 +240,11 @@ impl Replies {
                 self.surbs_held = self.surbs_held.saturating_sub(1);
                 self.dropped += 1;
             }
-            peer.surbs.push_back(HeldSurb { surb, rotation, received_at: now });
+            peer.surbs.push_back(HeldSurb {
+                surb,
+                rotation,
+                received_at: now,
+            });
             self.surbs_held += 1;
             kept += 1;
         }
@@ -218,7 +255,9 @@ impl Replies {
     }
 
     fn evict_oldest_peer(&mut self) {
-        let Some((_, tag)) = self.peers_by_age.pop_first() else { return };
+        let Some((_, tag)) = self.peers_by_age.pop_first() else {
+            return;
+        };
         if let Some(peer) = self.peers.remove(&tag) {
             self.surbs_held = self.surbs_held.saturating_sub(peer.surbs.len());
             self.dropped += peer.surbs.len() as u64;
@@ -253,26 +292,41 @@ impl Replies {
 
     /// How many SURBs to ask for, if it is time to ask. `queued` fragments wait for one. The
     /// caller sends the request.
-    pub(super) fn poll_request(&mut self, now: Instant, tag: &SenderTag, queued: usize) -> Option<u32> {
+    pub(super) fn poll_request(
+        &mut self,
+        now: Instant,
+        tag: &SenderTag,
+        queued: usize,
+    ) -> Option<u32> {
         let config = self.config;
         let per_peer_max = self.per_peer_max;
         let peer = self.peers.get_mut(tag)?;
         peer.requests.retain(|(lost_at, _)| *lost_at > now);
-        let asked: usize = peer.requests.iter().map(|(_, amount)| *amount as usize).sum();
+        let asked: usize = peer
+            .requests
+            .iter()
+            .map(|(_, amount)| *amount as usize)
+            .sum();
         let coming = peer.surbs.len() + asked;
         let enough = coming >= queued + config.reserve || coming >= per_peer_max;
         if enough || peer.surbs.is_empty() || peer.requests.len() >= REQUESTS_MAX {
             return None;
         }
         let wanted = u32::try_from(queued + config.reserve - coming).unwrap_or(u32::MAX);
-        let amount = wanted.clamp(config.request_min, config.request_max.max(config.request_min));
-        peer.requests.push_back((now + config.rerequest_after, amount));
+        let amount = wanted.clamp(
+            config.request_min,
+            config.request_max.max(config.request_min),
+        );
+        peer.requests
+            .push_back((now + config.rerequest_after, amount));
         Some(amount)
     }
 
     /// True if nothing came from this correspondent for so long that waiting replies are given up.
     pub(super) fn is_silent(&self, now: Instant, tag: &SenderTag) -> bool {
-        self.peers.get(tag).is_none_or(|peer| now.since(peer.last_heard) >= self.config.give_up_after)
+        self.peers
+            .get(tag)
+            .is_none_or(|peer| now.since(peer.last_heard) >= self.config.give_up_after)
     }
 
     pub(super) const fn give_up_after(&self) -> Duration {
@@ -285,7 +339,8 @@ impl Replies {
     /// `overlap`. (protocol: client 10.3)
     pub(super) fn set_rotation(&mut self, now: Instant, rotation: KeyRotation, overlap: Duration) {
         if rotation != self.rotation {
-            self.old_rotation_until = (self.rotation != KeyRotation::Unknown).then(|| now + overlap);
+            self.old_rotation_until =
+                (self.rotation != KeyRotation::Unknown).then(|| now + overlap);
             self.rotation = rotation;
         }
     }
@@ -334,7 +389,10 @@ fn is_current(rotation: KeyRotation, current: KeyRotation) -> bool {
 /// The SURB to spend next: one of an old rotation if there is one, else the oldest.
 fn position(surbs: &VecDeque<HeldSurb>, address_len: usize, current: KeyRotation) -> Option<usize> {
     let fits = |held: &HeldSurb| held.surb.surb.first_hop().encoded_len() == address_len;
-    let old = surbs.iter().take(1).position(|held| fits(held) && !is_current(held.rotation, current));
+    let old = surbs
+        .iter()
+        .take(1)
+        .position(|held| fits(held) && !is_current(held.rotation, current));
     old.or_else(|| surbs.iter().position(fits))
 }
 

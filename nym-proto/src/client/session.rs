@@ -10,8 +10,8 @@ use super::action::{Connectivity, Registration, SessionFailure};
 use super::event::{ConnectionId, WsFrame};
 use crate::entropy::Stream;
 use crate::gateway::{
-    AuthenticateRequest, AwaitingConfirmation, AwaitingMaterial, CLAIM_BELOW, ClientHandshake, ClientText,
-    GatewayText, HandshakeError, ProtocolVersion, SharedKey, next_timestamp, open_push,
+    AuthenticateRequest, AwaitingConfirmation, AwaitingMaterial, CLAIM_BELOW, ClientHandshake,
+    ClientText, GatewayText, HandshakeError, ProtocolVersion, SharedKey, next_timestamp, open_push,
 };
 use crate::identity::{IdentityKey, IdentityKeyPair};
 use crate::time::{Instant, UnixTime};
@@ -34,9 +34,17 @@ const BAD_FRAMES_MAX: u32 = 16;
 /// What the session wants done, or has to tell.
 #[derive(Debug)]
 pub(super) enum SessionOutput {
-    Connect { connection: ConnectionId, urls: Vec<String> },
-    Write { connection: ConnectionId, frame: WsFrame },
-    Disconnect { connection: ConnectionId },
+    Connect {
+        connection: ConnectionId,
+        urls: Vec<String>,
+    },
+    Write {
+        connection: ConnectionId,
+        frame: WsFrame,
+    },
+    Disconnect {
+        connection: ConnectionId,
+    },
     Connectivity(Connectivity),
     /// The gateway holds this registration.
     Registered(Registration),
@@ -44,7 +52,10 @@ pub(super) enum SessionOutput {
     Up,
     /// Frames stop flowing.
     Down,
-    Failed { failure: SessionFailure, retry_in: Duration },
+    Failed {
+        failure: SessionFailure,
+        retry_in: Duration,
+    },
     /// This gateway cannot be used at all.
     Unusable(SessionFailure),
     /// A pushed message, decrypted.
@@ -61,16 +72,40 @@ enum Request {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it per client")]
 enum State {
     /// No gateway chosen, or stopped.
     Idle,
-    BackOff { until: Instant },
-    Connecting { deadline: Instant },
-    Version { deadline: Instant },
-    Material { handshake: AwaitingMaterial, version: ProtocolVersion, deadline: Instant },
-    Confirmation { handshake: AwaitingConfirmation, version: ProtocolVersion, deadline: Instant },
-    Registering { key: SharedKey, version: ProtocolVersion, deadline: Instant },
-    Authenticating { key: SharedKey, version: ProtocolVersion, timestamp: u64, deadline: Instant },
+    BackOff {
+        until: Instant,
+    },
+    Connecting {
+        deadline: Instant,
+    },
+    Version {
+        deadline: Instant,
+    },
+    Material {
+        handshake: AwaitingMaterial,
+        version: ProtocolVersion,
+        deadline: Instant,
+    },
+    Confirmation {
+        handshake: AwaitingConfirmation,
+        version: ProtocolVersion,
+        deadline: Instant,
+    },
+    Registering {
+        key: SharedKey,
+        version: ProtocolVersion,
+        deadline: Instant,
+    },
+    Authenticating {
+        key: SharedKey,
+        version: ProtocolVersion,
+        timestamp: u64,
+        deadline: Instant,
+    },
     Ready(Box<Ready>),
 }
 
@@ -176,9 +211,15 @@ impl Session {
 
     /// Uses this gateway from now on. Connects if it is another one than before.
     pub(super) fn use_gateway(&mut self, now: Instant, gateway: Gateway) {
-        let is_new = self.gateway.as_ref().is_none_or(|old| old.identity != gateway.identity);
+        let is_new = self
+            .gateway
+            .as_ref()
+            .is_none_or(|old| old.identity != gateway.identity);
         if is_new {
-            self.registration = self.registration.take().filter(|r| r.gateway == gateway.identity);
+            self.registration = self
+                .registration
+                .take()
+                .filter(|r| r.gateway == gateway.identity);
             self.drop_connection();
             (self.failures, self.refusals, self.has_been_ready) = (0, 0, false);
         }
@@ -203,9 +244,16 @@ impl Session {
 
     /// What a packet is sealed with and sent on, with a fresh nonce. `None` unless ready.
     pub(super) fn link(&mut self) -> Option<Link<'_>> {
-        let State::Ready(ready) = &self.state else { return None };
+        let State::Ready(ready) = &self.state else {
+            return None;
+        };
         let nonce = self.stream.bytes();
-        Some(Link { connection: self.connection, key: &ready.key, version: ready.version, nonce })
+        Some(Link {
+            connection: self.connection,
+            key: &ready.key,
+            version: ready.version,
+            nonce,
+        })
     }
 
     /// A packet was written on the link.
@@ -252,13 +300,18 @@ impl Session {
         if connection != self.connection || !matches!(self.state, State::Connecting { .. }) {
             return;
         }
-        self.state = State::Version { deadline: now + ANSWER_TIMEOUT };
-        self.outputs.push(SessionOutput::Connectivity(Connectivity::Authenticating));
+        self.state = State::Version {
+            deadline: now + ANSWER_TIMEOUT,
+        };
+        self.outputs
+            .push(SessionOutput::Connectivity(Connectivity::Authenticating));
         self.write_text(&ClientText::SupportedProtocol);
     }
 
     pub(super) fn closed(&mut self, now: Instant, connection: ConnectionId, reason: String) {
-        if connection != self.connection || matches!(self.state, State::Idle | State::BackOff { .. }) {
+        if connection != self.connection
+            || matches!(self.state, State::Idle | State::BackOff { .. })
+        {
             return;
         }
         self.fail(now, SessionFailure::Closed(reason));
@@ -289,7 +342,7 @@ impl Session {
             }
             // stored messages may come before the answer: protocol: gateway 20, pitfall 9
             State::Registering { key, .. } | State::Authenticating { key, .. } => key,
-            State::Confirmation { handshake, .. } => handshake.pending_key(),
+            State::Confirmation { handshake, .. } => handshake.shared_key(),
             _ => return,
         };
         match open_push(key, BytesMut::from(frame)) {
@@ -312,14 +365,27 @@ impl Session {
         };
         match core::mem::replace(&mut self.state, State::Idle) {
             State::Version { deadline } => self.on_version(now, deadline, message),
-            State::Material { handshake, version, deadline } => {
+            State::Material {
+                handshake,
+                version,
+                deadline,
+            } => {
                 self.on_material(now, (handshake, version, deadline), message);
             }
-            State::Confirmation { handshake, version, deadline } => {
+            State::Confirmation {
+                handshake,
+                version,
+                deadline,
+            } => {
                 self.on_confirmation(now, (handshake, version, deadline), message);
             }
             State::Registering { key, version, .. } => self.on_register(now, key, version, message),
-            State::Authenticating { key, version, timestamp, .. } => {
+            State::Authenticating {
+                key,
+                version,
+                timestamp,
+                ..
+            } => {
                 self.on_authenticate(now, (key, version, timestamp), message);
             }
             State::Ready(ready) => {
@@ -340,7 +406,9 @@ impl Session {
             self.unusable(now, SessionFailure::Incompatible);
             return;
         };
-        let Some(gateway) = self.gateway.as_ref().map(|gateway| gateway.identity) else { return };
+        let Some(gateway) = self.gateway.as_ref().map(|gateway| gateway.identity) else {
+            return;
+        };
         let deadline = now + ANSWER_TIMEOUT;
         // refused twice with the stored key: the gateway has forgotten it. protocol: gateway 15.2
         match self.registration.clone().filter(|_| self.refusals < 2) {
@@ -349,17 +417,30 @@ impl Session {
                     next_timestamp(self.clock.unix(now), Some(registration.last_authentication));
                 let key = registration.shared_key.clone();
                 let nonce = self.stream.bytes();
-                let request = AuthenticateRequest::new(&self.identity, &key, version, timestamp, nonce);
+                let request =
+                    AuthenticateRequest::new(&self.identity, &key, version, timestamp, nonce);
                 // a timestamp counts as used once it has left. protocol: gateway 7.4
-                self.registered(Registration { last_authentication: timestamp, ..registration });
+                self.registered(Registration {
+                    last_authentication: timestamp,
+                    ..registration
+                });
                 self.write_text(&ClientText::Authenticate(request));
-                self.state = State::Authenticating { key, version, timestamp, deadline };
+                self.state = State::Authenticating {
+                    key,
+                    version,
+                    timestamp,
+                    deadline,
+                };
             }
             None => {
                 let (handshake, text) =
                     ClientHandshake::start(&self.identity, &gateway, version, &mut self.stream);
                 self.write(WsFrame::Text(text));
-                self.state = State::Material { handshake, version, deadline };
+                self.state = State::Material {
+                    handshake,
+                    version,
+                    deadline,
+                };
             }
         }
     }
@@ -371,18 +452,28 @@ impl Session {
         message: GatewayText,
     ) {
         match message {
-            GatewayText::Handshake(payload) => match handshake.handle(&payload, &mut self.stream) {
+            GatewayText::Handshake(payload) => match handshake.handle(&payload) {
                 Ok((handshake, text)) => {
                     self.write(WsFrame::Text(text));
                     let deadline = now + ANSWER_TIMEOUT;
-                    self.state = State::Confirmation { handshake, version, deadline };
+                    self.state = State::Confirmation {
+                        handshake,
+                        version,
+                        deadline,
+                    };
                 }
                 Err(error) => self.handshake_failed(now, &error),
             },
             GatewayText::HandshakeError { message } | GatewayText::Error { message } => {
                 self.refused(now, message);
             }
-            _ => self.state = State::Material { handshake, version, deadline },
+            _ => {
+                self.state = State::Material {
+                    handshake,
+                    version,
+                    deadline,
+                }
+            }
         }
     }
 
@@ -396,25 +487,55 @@ impl Session {
             GatewayText::Handshake(payload) => match handshake.handle(&payload) {
                 Ok(established) => {
                     let key = established.shared_key;
-                    self.state = State::Registering { key, version, deadline: now + ANSWER_TIMEOUT };
+                    self.state = State::Registering {
+                        key,
+                        version,
+                        deadline: now + ANSWER_TIMEOUT,
+                    };
                 }
                 Err(error) => self.handshake_failed(now, &error),
             },
             GatewayText::HandshakeError { message } | GatewayText::Error { message } => {
                 self.refused(now, message);
             }
-            _ => self.state = State::Confirmation { handshake, version, deadline },
+            _ => {
+                self.state = State::Confirmation {
+                    handshake,
+                    version,
+                    deadline,
+                }
+            }
         }
     }
 
-    fn on_register(&mut self, now: Instant, key: SharedKey, version: ProtocolVersion, message: GatewayText) {
+    fn on_register(
+        &mut self,
+        now: Instant,
+        key: SharedKey,
+        version: ProtocolVersion,
+        message: GatewayText,
+    ) {
         match message {
-            GatewayText::Register { protocol_version, status: true, .. } => {
-                let Some(gateway) = self.gateway.as_ref().map(|g| g.identity) else { return };
+            GatewayText::Register {
+                protocol_version,
+                status: true,
+                ..
+            } => {
+                let Some(gateway) = self.gateway.as_ref().map(|g| g.identity) else {
+                    return;
+                };
                 let last_authentication = self.clock.unix(now).as_secs();
-                self.registered(Registration { gateway, shared_key: key.clone(), last_authentication });
+                self.registered(Registration {
+                    gateway,
+                    shared_key: key.clone(),
+                    last_authentication,
+                });
                 self.bandwidth = 0;
-                self.ready(now, key, version.client_session_registered(protocol_version));
+                self.ready(
+                    now,
+                    key,
+                    version.client_session_registered(protocol_version),
+                );
             }
             GatewayText::Error { message } => self.refused(now, message),
             _ => self.fail(now, SessionFailure::Protocol),
@@ -428,7 +549,12 @@ impl Session {
         message: GatewayText,
     ) {
         match message {
-            GatewayText::Authenticate { protocol_version, status: true, bandwidth_remaining, .. } => {
+            GatewayText::Authenticate {
+                protocol_version,
+                status: true,
+                bandwidth_remaining,
+                ..
+            } => {
                 let Ok(version) = version.client_session_authenticated(protocol_version) else {
                     self.unusable(now, SessionFailure::Incompatible);
                     return;
@@ -436,7 +562,9 @@ impl Session {
                 self.bandwidth = bandwidth_remaining;
                 self.ready(now, key, version);
             }
-            GatewayText::Authenticate { .. } => self.refused(now, "authentication refused".to_owned()),
+            GatewayText::Authenticate { .. } => {
+                self.refused(now, "authentication refused".to_owned())
+            }
             GatewayText::Error { message } => self.refused(now, message),
             _ => self.fail(now, SessionFailure::Protocol),
         }
@@ -453,7 +581,8 @@ impl Session {
             waiting_since: None,
             bad_frames: 0,
         }));
-        self.outputs.push(SessionOutput::Connectivity(Connectivity::Ready));
+        self.outputs
+            .push(SessionOutput::Connectivity(Connectivity::Ready));
         self.claim_if_low(now);
         self.outputs.push(SessionOutput::Up);
     }
@@ -461,10 +590,17 @@ impl Session {
     fn on_answer(&mut self, now: Instant, message: GatewayText) {
         let request = self.answered(now);
         match message {
-            GatewayText::Send { remaining_bandwidth, .. } => self.bandwidth = remaining_bandwidth,
-            GatewayText::Bandwidth { available_total, .. } => self.bandwidth = available_total,
+            GatewayText::Send {
+                remaining_bandwidth,
+                ..
+            } => self.bandwidth = remaining_bandwidth,
+            GatewayText::Bandwidth {
+                available_total, ..
+            } => self.bandwidth = available_total,
             GatewayText::OutOfBandwidth { available, .. } => self.bandwidth = available,
-            GatewayText::Error { message } => self.outputs.push(SessionOutput::GatewayError(message)),
+            GatewayText::Error { message } => {
+                self.outputs.push(SessionOutput::GatewayError(message))
+            }
             _ => {}
         }
         if request == Some(Request::Claim) {
@@ -479,7 +615,9 @@ impl Session {
 
     /// One more request is answered: answers come in the order of requests. (protocol: gateway 8.2)
     fn answered(&mut self, now: Instant) -> Option<Request> {
-        let State::Ready(ready) = &mut self.state else { return None };
+        let State::Ready(ready) = &mut self.state else {
+            return None;
+        };
         ready.last_received = now;
         let request = ready.outstanding.pop_front();
         ready.waiting_since = (!ready.outstanding.is_empty()).then_some(now);
@@ -487,7 +625,9 @@ impl Session {
     }
 
     fn claim_if_low(&mut self, now: Instant) {
-        let State::Ready(ready) = &mut self.state else { return };
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
         if self.bandwidth < CLAIM_BELOW && !ready.is_claiming {
             ready.is_claiming = true;
             ready.expect(now, Request::Claim);
@@ -508,9 +648,15 @@ impl Session {
     fn connect(&mut self, now: Instant) {
         let Some(gateway) = &self.gateway else { return };
         self.connection = ConnectionId(self.connection.0 + 1);
-        self.state = State::Connecting { deadline: now + CONNECT_TIMEOUT };
-        self.outputs.push(SessionOutput::Connectivity(Connectivity::Connecting));
-        self.outputs.push(SessionOutput::Connect { connection: self.connection, urls: gateway.urls.clone() });
+        self.state = State::Connecting {
+            deadline: now + CONNECT_TIMEOUT,
+        };
+        self.outputs
+            .push(SessionOutput::Connectivity(Connectivity::Connecting));
+        self.outputs.push(SessionOutput::Connect {
+            connection: self.connection,
+            urls: gateway.urls.clone(),
+        });
     }
 
     fn registered(&mut self, registration: Registration) {
@@ -528,7 +674,9 @@ impl Session {
             HandshakeError::Decryption | HandshakeError::InvalidSignature => {
                 self.unusable(now, SessionFailure::WrongIdentity);
             }
-            HandshakeError::UnsupportedVersion(_) => self.unusable(now, SessionFailure::Incompatible),
+            HandshakeError::UnsupportedVersion(_) => {
+                self.unusable(now, SessionFailure::Incompatible)
+            }
             _ => self.fail(now, SessionFailure::Protocol),
         }
     }
@@ -537,7 +685,9 @@ impl Session {
         self.refusals = self.refusals.saturating_add(1);
         self.fail(now, SessionFailure::Refused(message));
         if self.refusals == 1 && self.registration.is_some() {
-            self.state = State::BackOff { until: now + AUTHENTICATE_AGAIN };
+            self.state = State::BackOff {
+                until: now + AUTHENTICATE_AGAIN,
+            };
         }
         if self.refusals > 2 && self.registration.is_some() {
             // registering anew was refused too: an old session lingers. Authentication evicts it.
@@ -559,11 +709,16 @@ impl Session {
 
     fn fail(&mut self, now: Instant, failure: SessionFailure) {
         self.drop_connection();
-        let pause = BACK_OFF_MIN.saturating_mul(1 << self.failures.min(7)).min(BACK_OFF_MAX);
+        let pause = BACK_OFF_MIN
+            .saturating_mul(1 << self.failures.min(7))
+            .min(BACK_OFF_MAX);
         let retry_in = pause / 2 + self.jitter.up_to(pause / 2);
         self.failures = self.failures.saturating_add(1);
-        self.state = State::BackOff { until: now + retry_in };
-        self.outputs.push(SessionOutput::Failed { failure, retry_in });
+        self.state = State::BackOff {
+            until: now + retry_in,
+        };
+        self.outputs
+            .push(SessionOutput::Failed { failure, retry_in });
     }
 
     fn drop_connection(&mut self) {
@@ -571,14 +726,17 @@ impl Session {
         let was_open = !matches!(self.state, State::Idle | State::BackOff { .. });
         // the number is used up even if the state was taken out while an answer was handled
         if self.connection.0 > 0 && (was_open || self.gateway.is_some()) {
-            self.outputs.push(SessionOutput::Disconnect { connection: self.connection });
+            self.outputs.push(SessionOutput::Disconnect {
+                connection: self.connection,
+            });
             self.connection = ConnectionId(self.connection.0 + 1);
         }
         self.state = State::Idle;
         if was_ready {
             self.outputs.push(SessionOutput::Down);
         }
-        self.outputs.push(SessionOutput::Connectivity(Connectivity::Offline));
+        self.outputs
+            .push(SessionOutput::Connectivity(Connectivity::Offline));
     }
 
     fn write_text(&mut self, text: &ClientText) {
@@ -586,7 +744,10 @@ impl Session {
     }
 
     fn write(&mut self, frame: WsFrame) {
-        self.outputs.push(SessionOutput::Write { connection: self.connection, frame });
+        self.outputs.push(SessionOutput::Write {
+            connection: self.connection,
+            frame,
+        });
     }
 
     /// True if so many requests are unanswered that no more packet may be sent.
@@ -602,6 +763,7 @@ impl Ready {
     }
 
     fn dead_at(&self) -> Option<Instant> {
-        self.waiting_since.map(|since| since.max(self.last_received) + SILENCE_MAX)
+        self.waiting_since
+            .map(|since| since.max(self.last_received) + SILENCE_MAX)
     }
 }

@@ -63,6 +63,22 @@ impl Default for ReassemblyLimits {
     }
 }
 
+/// Bytes of a table entry that the charges of sets and fragments do not contain, rounded up.
+const ENTRY_BYTES: usize = 256;
+
+impl ReassemblyLimits {
+    /// The most memory, in bytes, that reassembly can hold: unfinished sets, remembered fragments,
+    /// and the message that is being put together. Saturates.
+    #[must_use]
+    pub fn memory_max(&self) -> usize {
+        let remembered = self.finished_max.saturating_mul(8 + ENTRY_BYTES);
+        self.bytes_max
+            .saturating_add(self.sets_max.saturating_mul(ENTRY_BYTES))
+            .saturating_add(remembered)
+            .saturating_add(self.message_bytes_max)
+    }
+}
+
 /// What became of a fragment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Inserted {

@@ -2,7 +2,7 @@
 //! (protocol: sphinx)
 //!
 //! Everything here is deterministic: the randomness of a packet is drawn from a
-//! [`Stream`](crate::entropy::Stream) that the caller passes in.
+//! [`Stream`] that the caller passes in.
 
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -257,10 +257,12 @@ pub trait PacketBuilder: Send {
 mod build;
 mod crypto;
 mod frame;
+mod header;
 mod peel;
 mod surb;
 
-pub use build::{HeaderInputs, SphinxBuilder};
+pub use build::SphinxBuilder;
 pub use frame::{Frame, FrameDecoder, FrameError, FrameHeader};
+pub use header::HeaderInputs;
 pub use peel::{Opened, PacketPeeler, PeelError, Peeled, ReplayTag, SphinxPeeler};
 pub use surb::{Surb, SurbError, SurbKeys};

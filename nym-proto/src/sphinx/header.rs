@@ -21,7 +21,7 @@ pub(super) const PADDING_MAX: usize = BETA_SIZE - FINAL_SIZE;
 
 /// Everything a header is made of, with nothing left to chance.
 ///
-/// [`SphinxBuilder`] draws the two random parts. Giving them here reproduces a packet byte for
+/// [`SphinxBuilder`](super::SphinxBuilder) draws the two random parts. Giving them here reproduces a packet byte for
 /// byte; giving them twice makes two packets that nodes take for replays of each other.
 #[derive(Clone)]
 pub struct HeaderInputs<'a> {

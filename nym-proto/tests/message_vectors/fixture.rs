@@ -174,9 +174,9 @@ pub(crate) fn inputs<'a>(
 
 /// A packet that holds `plaintext`, which its size is chosen for, not built yet.
 fn laid_out(plaintext: &[u8]) -> Vec<u8> {
-    let sizes = PacketSize::ALL.into_iter();
-    let size = sizes.filter(|size| size.plaintext_len() == plaintext.len());
-    let mut packet = vec![0; size.last().unwrap().packet_len()];
+    let mut sizes = PacketSize::ALL.into_iter();
+    let size = sizes.find(|size| size.plaintext_len() == plaintext.len());
+    let mut packet = vec![0; size.unwrap().packet_len()];
     packet[PLAINTEXT_OFFSET..][..plaintext.len()].copy_from_slice(plaintext);
     packet
 }

@@ -99,7 +99,7 @@ pub enum DropReason {
     /// The place is taken by a fragment with other content, which stays.
     #[error("place {0} of the set holds another fragment")]
     Conflict(u8),
-    /// The message would be longer than allowed. What was held of it is dropped too.
+    /// The message would be longer than allowed. Its complete sets, if any, are dropped too.
     #[error("the message is longer than allowed")]
     TooLarge,
     /// A set's neighbour does not name it as its own neighbour. The complete sets between it and

@@ -329,6 +329,7 @@ mod tests {
     use super::*;
     use crate::entropy::{Entropy, Purpose};
     use crate::identity::{IdentityKeyPair, PublicKey};
+    use crate::message::reply::tests::encoded_surbs;
 
     fn recipient(seed: [u8; 32]) -> Recipient {
         let identity = *IdentityKeyPair::from_seed(&seed).public();
@@ -393,6 +394,56 @@ mod tests {
             for cut in 0..22 {
                 prop_assert!(Envelope::decode(head[..cut].to_vec().into()).is_err());
             }
+        }
+
+        #[test]
+        fn a_repliable_message_with_surbs_reads_back(
+            tag: [u8; 16],
+            surbs in prop::collection::vec(encoded_surbs(), 1..4),
+            hops in 1..=5usize,
+            data: Vec<u8>,
+            rotation in 0..3u8,
+            kind in prop::sample::select(vec![
+                RepliableKind::Data,
+                RepliableKind::AdditionalSurbs,
+                RepliableKind::Heartbeat,
+            ]),
+        ) {
+            let tag = SenderTag::from_bytes(tag);
+            let rotation = KeyRotation::from_byte(rotation).unwrap();
+            let len = 396 + 16 * hops;
+            let surbs: Vec<Vec<u8>> = surbs
+                .into_iter()
+                .map(|mut surb| { surb.resize(len, 7); surb })
+                .collect();
+            let head = repliable_head(&tag, kind, surbs.len() as u16, hops as u8, rotation);
+            let message = [&head[..], &surbs.concat(), &data].concat();
+
+            let Envelope::Repliable { tag: read_tag, content } =
+                Envelope::decode(message.clone().into()).unwrap()
+            else {
+                panic!("another type");
+            };
+            let (read_kind, list, read_data) = match content {
+                RepliableContent::Data { surbs, data } => (RepliableKind::Data, surbs, data),
+                RepliableContent::AdditionalSurbs(surbs) => {
+                    (RepliableKind::AdditionalSurbs, surbs, Bytes::from(data.clone()))
+                }
+                RepliableContent::Heartbeat(surbs) => {
+                    (RepliableKind::Heartbeat, surbs, Bytes::from(data.clone()))
+                }
+            };
+            prop_assert_eq!((read_tag, read_kind, list.rotation), (tag, kind, rotation));
+            prop_assert_eq!(&read_data[..], &data[..]);
+            let mut encoded = Vec::new();
+            list.surbs.iter().for_each(|surb| surb.encode(&mut encoded));
+            prop_assert_eq!(encoded, surbs.concat());
+
+            // the last SURB lacks a byte
+            let short = message[..22 + len * surbs.len() - 1].to_vec();
+            let error = Envelope::decode(short.into()).unwrap_err();
+            let is_list_error = matches!(error, EnvelopeError::ListLength { .. });
+            prop_assert!(is_list_error, "{}", error);
         }
 
         #[test]

@@ -196,6 +196,96 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::entropy::{Entropy, Purpose};
+    use crate::identity::{Identity, PrivateKey};
+    use crate::message::{FragmentId, ReplyKey, SetId, open, open_ack, open_reply};
+    use crate::sphinx::{PacketPeeler as _, Peeled, SphinxBuilder, SphinxPeeler};
+
+    const DATA_SIZES: [PacketSize; 4] = [
+        PacketSize::Regular,
+        PacketSize::Extended8,
+        PacketSize::Extended16,
+        PacketSize::Extended32,
+    ];
+
+    #[test]
+    fn a_forward_packet_of_any_size_brings_its_fragment_and_returns_its_ack() {
+        for size in DATA_SIZES {
+            let mut world = World::new();
+            let bob = Identity::generate(&mut world.stream);
+            let recipient = (bob.identity.public(), &bob.encryption.public());
+            let mut packet = vec![0xee; size.packet_len()];
+
+            let built = world.build_forward(size, recipient, &mut packet);
+
+            assert_eq!(built, Ok(()));
+            let (destination, mut pushed) = world.deliver(packet);
+            assert_eq!(&destination, bob.identity.public().as_bytes());
+            let fragment = open(&bob.encryption, &mut pushed).unwrap();
+            assert_eq!(fragment.len(), fragment_room(size));
+            assert!(fragment.iter().all(|&byte| byte == 0xf5));
+        }
+    }
+
+    #[test]
+    fn a_reply_of_any_size_brings_its_fragment_and_returns_its_ack() {
+        for size in DATA_SIZES {
+            let mut world = World::new();
+            let creator = Identity::generate(&mut world.stream);
+            let identity = creator.identity.public();
+            let key = ReplyKey::draw(&mut world.stream);
+            let surb = SphinxBuilder::new()
+                .make_surb(&world.hops, &world.delays, identity, &mut world.stream)
+                .unwrap();
+            let surb = ReplySurb {
+                key: key.clone(),
+                surb,
+            };
+            let mut packet = vec![0xee; size.packet_len()];
+
+            let built = world.build_reply(size, surb, &mut packet);
+
+            assert_eq!(built, Ok(()));
+            let (destination, mut pushed) = world.deliver(packet);
+            assert_eq!(&destination, identity.as_bytes());
+            assert_eq!(pushed[..32], *key.digest().as_bytes());
+            let fragment = open_reply(&key, &mut pushed).unwrap();
+            assert_eq!(fragment.len(), fragment_room(size));
+            assert!(fragment.iter().all(|&byte| byte == 0xf5));
+        }
+    }
+
+    #[test]
+    fn wrong_buffers_sizes_routes_and_keys_are_refused() {
+        let mut world = World::new();
+        let bob = Identity::generate(&mut world.stream);
+        let (identity, encryption) = (bob.identity.public(), bob.encryption.public());
+        let mut build = |size, key, len| {
+            let mut packet = vec![0; len];
+            world.build_forward(size, (identity, &key), &mut packet)
+        };
+        let regular = PacketSize::Regular;
+        assert_eq!(
+            build(regular, encryption, 2412),
+            Err(OnionError::Buffer {
+                needed: 2413,
+                given: 2412
+            })
+        );
+        assert_eq!(
+            build(PacketSize::Ack, encryption, 386),
+            Err(OnionError::AckSize)
+        );
+        let low_order = PublicKey::from_bytes([0; 32]);
+        assert_eq!(
+            build(regular, low_order, 2413),
+            Err(OnionError::Seal(SealError::Degenerate))
+        );
+        world.hops.clear();
+        let built = world.build_forward(regular, (identity, &encryption), &mut [0; 2413]);
+        let error = BuildError::RouteLength(0);
+        assert_eq!(built, Err(OnionError::Ack(error)));
+    }
 
     proptest! {
         #[test]
@@ -227,5 +317,116 @@ mod tests {
         assert_eq!(path(&[]).expected(), Duration::ZERO);
         let huge = [u64::MAX, 1, 1].map(Delay::from_nanos);
         assert_eq!(path(&huge).expected(), Duration::from_nanos(u64::MAX));
+    }
+
+    /// A route of four hops with their keys, and a sender whose own gateway is the last of them.
+    struct World {
+        stream: Stream,
+        sender: Identity,
+        keys: Vec<PrivateKey>,
+        hops: Vec<Hop>,
+        delays: Vec<Delay>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let mut stream = Entropy::new([8; 32]).stream(Purpose::Other(0));
+            let keys: Vec<_> = (0..4).map(|_| PrivateKey::generate(&mut stream)).collect();
+            let hop = |(i, key): (usize, &PrivateKey)| Hop {
+                address: NodeAddress::new(([10, 0, 0, i as u8], 1789).into()),
+                key: key.public(),
+            };
+            Self {
+                sender: Identity::generate(&mut stream),
+                hops: keys.iter().enumerate().map(hop).collect(),
+                delays: (1..=4).map(Delay::from_nanos).collect(),
+                keys,
+                stream,
+            }
+        }
+
+        fn build_forward(
+            &mut self,
+            size: PacketSize,
+            recipient: (&IdentityKey, &PublicKey),
+            packet: &mut [u8],
+        ) -> Result<(), OnionError> {
+            let mut builder = SphinxBuilder::new();
+            let stream = &mut Entropy::new(self.stream.bytes()).stream(Purpose::Packets);
+            let path = self.path();
+            let ack = self.ack();
+            let fill = &mut |out: &mut [u8]| out.fill(0xf5);
+            build_forward(
+                &mut builder,
+                size,
+                recipient,
+                path,
+                &ack,
+                fill,
+                packet,
+                stream,
+            )
+        }
+
+        fn build_reply(
+            &mut self,
+            size: PacketSize,
+            surb: ReplySurb,
+            packet: &mut [u8],
+        ) -> Result<(), OnionError> {
+            let mut builder = SphinxBuilder::new();
+            let stream = &mut Entropy::new(self.stream.bytes()).stream(Purpose::Packets);
+            let ack = self.ack();
+            let fill = &mut |out: &mut [u8]| out.fill(0xf5);
+            build_reply(&mut builder, size, surb, &ack, fill, packet, stream)
+        }
+
+        fn path(&self) -> Path<'_> {
+            Path {
+                hops: &self.hops,
+                delays: &self.delays,
+            }
+        }
+
+        fn id() -> AckId {
+            let set = SetId::new(0x0102_0304).unwrap();
+            AckId::Fragment(FragmentId { set, position: 9 })
+        }
+
+        fn ack(&self) -> OwnAck<'_> {
+            OwnAck {
+                key: &self.sender.ack,
+                destination: self.sender.identity.public(),
+                path: self.path(),
+                id: Self::id(),
+            }
+        }
+
+        /// Takes a packet to the last hop and its ack back to the sender. Returns the destination
+        /// and what is pushed to it.
+        fn deliver(&self, packet: Vec<u8>) -> ([u8; 32], Vec<u8>) {
+            let (destination, plaintext) = self.walk(packet);
+            let (first, ack, pushed) = split_final(&plaintext).unwrap();
+            assert_eq!(first, self.hops[0].address);
+            let (sender, ack) = self.walk(ack.to_vec());
+            assert_eq!(&sender, self.sender.identity.public().as_bytes());
+            assert_eq!(open_ack(&self.sender.ack, &ack), Some(Self::id()));
+            (destination, pushed.to_vec())
+        }
+
+        fn walk(&self, mut packet: Vec<u8>) -> ([u8; 32], Vec<u8>) {
+            let peeler = SphinxPeeler::default();
+            for key in &self.keys {
+                let opened = peeler.open(key, &packet).unwrap();
+                if let Peeled::Final {
+                    destination,
+                    plaintext,
+                } = peeler.peel(opened, &mut packet).unwrap()
+                {
+                    return (destination, packet[plaintext].to_vec());
+                }
+            }
+            panic!("no hop was the last one");
+        }
     }
 }

@@ -158,3 +158,93 @@ impl fmt::Debug for ReplySurb {
         f.write_str("ReplySurb(<redacted>)")
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::address::NodeAddress;
+
+    /// Bytes of a reply SURB with `keys` seeds, or full keys, and an address of either family.
+    pub(crate) fn encoded_surbs() -> impl Strategy<Value = Vec<u8>> {
+        let seed = prop::collection::vec(any::<u8>(), 16 + 348 + 960);
+        let address = (any::<core::net::IpAddr>(), any::<u16>());
+        (seed, address, 1..=5usize, any::<bool>()).prop_map(|(bytes, address, keys, full)| {
+            let (head, rest) = bytes.split_at(16 + 348);
+            let address = NodeAddress::new(address.into()).to_padded::<32>();
+            let keys = &rest[..keys * if full { 192 } else { 16 }];
+            [head, &address, keys].concat()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_reply_surb_reads_back_in_both_forms(bytes in encoded_surbs()) {
+            let surb = ReplySurb::decode(&bytes).unwrap();
+            prop_assert_eq!(encoded(&surb), bytes.clone());
+            prop_assert_eq!(surb.encoded_len(), bytes.len());
+            let read = ReplySurb::from_base58(&surb.to_base58()).unwrap();
+            prop_assert_eq!(encoded(&read), bytes);
+        }
+
+        #[test]
+        fn a_reply_surb_cut_short_is_refused_or_a_shorter_one(
+            bytes in encoded_surbs(), cut in 0..1356usize,
+        ) {
+            let cut = &bytes[..cut % bytes.len()];
+            match ReplySurb::decode(cut) {
+                Ok(surb) => prop_assert_eq!(encoded(&surb), cut),
+                Err(ReplySurbError::Length(len)) => prop_assert!(len == cut.len() && len <= 16),
+                Err(error) => {
+                    let cause = SurbError::Length(cut.len() - 16);
+                    prop_assert_eq!(error, ReplySurbError::Surb(cause));
+                }
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_never_reads_as_the_same_reply_surb(
+            bytes in encoded_surbs(), bit in 0..8 * 1356usize,
+        ) {
+            let mut flipped = bytes.clone();
+            let bit = bit % (8 * bytes.len());
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // the padding of the address is not looked at
+            let ignored = 16 + 348 + 7..16 + 348 + 32;
+            if let Ok(surb) = ReplySurb::decode(&flipped) {
+                prop_assert!(encoded(&surb) != bytes || ignored.contains(&(bit / 8)));
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "[1-9A-HJ-NP-Za-km-z]{0,200}|.{0,50}") {
+            prop_assert!(ReplySurb::from_base58(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn texts_longer_than_any_reply_surb_are_not_decoded() {
+        let longest = bs58::encode([0xff; 1356]).into_string();
+        assert!(longest.len() <= ReplySurb::TEXT_MAX);
+        let text = "2".repeat(ReplySurb::TEXT_MAX + 1);
+        let error = ReplySurb::from_base58(&text).unwrap_err();
+        assert_eq!(error, ReplySurbError::Base58);
+    }
+
+    #[test]
+    fn keys_do_not_show_in_debug_output() {
+        let key = ReplyKey::from_bytes([7; 16]);
+        assert_eq!(format!("{key:?}"), "ReplyKey(<redacted>)");
+        assert_eq!(key, ReplyKey::from_bytes([7; 16]));
+        assert_ne!(key, ReplyKey::from_bytes([8; 16]));
+    }
+
+    fn encoded(surb: &ReplySurb) -> Vec<u8> {
+        let mut out = Vec::new();
+        surb.encode(&mut out);
+        out
+    }
+}

@@ -115,7 +115,7 @@ pub enum DropReason {
     /// The place is taken by a fragment with other content, which stays.
     #[error("place {0} of the set holds another fragment")]
     Conflict(u8),
-    /// The message would be longer than allowed. What was held of it is dropped too.
+    /// The message would be longer than allowed. Its complete sets, if any, are dropped too.
     #[error("the message is longer than allowed")]
     TooLarge,
     /// A set's neighbour does not name it as its own neighbour. The complete sets between it and
@@ -247,22 +247,25 @@ impl Reassembler {
         if self.is_finished(key, &header, hash) {
             return Ok(Inserted::Duplicate);
         }
+        if let Some(set) = self.pending.get(key) {
+            match set.check(&header, hash)? {
+                Placed::Already => return Ok(Inserted::Duplicate),
+                Placed::Free => {}
+            }
+        }
         // an honest set's fragments are equally long, but for a last one
         let rest_of_set = usize::from(header.total - 1).saturating_mul(payload.len());
         if rest_of_set.max(payload.len()) > self.limits.message_bytes_max {
-            self.remove(key);
             return Err(DropReason::TooLarge);
         }
-        let mut set = match self.pending.get(key) {
-            Some(set) => match set.check(&header, hash)? {
-                Placed::Already => return Ok(Inserted::Duplicate),
-                Placed::Free => self.take(key),
-            },
-            None => None,
-        }
-        .unwrap_or_else(|| PendingSet::new(header.total));
+        let mut set = self
+            .take(key)
+            .unwrap_or_else(|| PendingSet::new(header.total));
         set.place(&header, hash, payload);
         let is_complete = set.is_complete();
+        if is_complete && set.is_unlinked() {
+            return self.deliver(now, key.0, vec![(key.1, set)]);
+        }
         self.make_room(set.charge())?;
         self.bytes += set.charge();
         self.pending.insert(now, key, set);
@@ -281,23 +284,40 @@ impl Reassembler {
         })
     }
 
-    /// Delivers the message that set `key`, just completed, belongs to if all of it is here.
+    /// Delivers the message that the linked set `key`, just completed, belongs to if all of it is
+    /// here.
     fn finish(&mut self, now: Instant, key: Key) -> Result<Inserted, DropReason> {
         let (origin, _) = key;
-        let sets = match chain::follow(&self.pending, key, self.limits.message_bytes_max) {
-            Chain::Partial => return Ok(Inserted::Incomplete),
+        match chain::follow(&self.pending, key, self.limits.message_bytes_max) {
+            Chain::Partial => Ok(Inserted::Incomplete),
             Chain::Broken(reason, sets) => {
-                sets.into_iter().for_each(|id| self.remove((origin, id)));
-                return Err(reason);
+                for id in sets {
+                    drop(self.take((origin, id)));
+                }
+                Err(reason)
             }
-            Chain::Whole(sets) => sets,
-        };
-        let (mut message, mut fragments) = (Vec::new(), 0);
-        let sets: Vec<_> = sets
-            .into_iter()
-            .filter_map(|id| Some((id, self.take((origin, id))?)))
-            .collect();
-        message.reserve_exact(sets.iter().map(|(_, set)| set.payload_len()).sum());
+            Chain::Whole(sets) => {
+                let sets = sets
+                    .into_iter()
+                    .filter_map(|id| Some((id, self.take((origin, id))?)))
+                    .collect();
+                self.deliver(now, origin, sets)
+            }
+        }
+    }
+
+    /// Joins the sets of a message, which are no longer pending, and remembers them.
+    fn deliver(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        sets: Vec<(SetId, PendingSet)>,
+    ) -> Result<Inserted, DropReason> {
+        let len = sets.iter().map(|(_, set)| set.payload_len()).sum();
+        if len > self.limits.message_bytes_max {
+            return Err(DropReason::TooLarge);
+        }
+        let (mut message, mut fragments) = (Vec::with_capacity(len), 0);
         for (id, set) in sets {
             fragments += set.len();
             let hashes = set.append_to(&mut message);
@@ -349,9 +369,5 @@ impl Reassembler {
         let set = self.pending.remove(key)?;
         self.bytes -= set.charge();
         Some(set)
-    }
-
-    fn remove(&mut self, key: Key) {
-        drop(self.take(key));
     }
 }

@@ -87,6 +87,11 @@ impl PendingSet {
         self.slots.len() == usize::from(self.total)
     }
 
+    /// True if no fragment here names another set.
+    pub(super) fn is_unlinked(&self) -> bool {
+        self.previous.is_none() && self.next.is_none()
+    }
+
     /// Fragments here.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

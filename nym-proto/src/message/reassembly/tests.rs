@@ -207,6 +207,19 @@ fn the_set_that_waited_longest_makes_room() {
 }
 
 #[test]
+fn a_message_that_is_complete_at_once_evicts_nothing() {
+    let limits = ReassemblyLimits {
+        sets_max: 1,
+        ..ReassemblyLimits::default()
+    };
+    let mut reassembler = Reassembler::new(limits);
+    reassembler.insert(NOW, Origin::Open, &header(1, 2, 1), b"a");
+    let done = reassembler.insert(NOW, Origin::Open, &header(2, 1, 1), &[1]);
+    assert!(matches!(done, Inserted::Complete { .. }));
+    assert_eq!((reassembler.evicted(), reassembler.sets()), (0, 1));
+}
+
+#[test]
 fn stale_sets_go_in_batches() {
     let limits = ReassemblyLimits::default();
     let mut reassembler = Reassembler::new(limits);

@@ -50,13 +50,13 @@ pub struct ReassemblyLimits {
 }
 
 impl Default for ReassemblyLimits {
-    /// 64 MiB, 4096 sets, 65536 remembered fragments, 64 MiB a message, 30 minutes, 2 hours.
+    /// 64 MiB, 4096 sets, 65536 remembered fragments, 48 MiB a message, 30 minutes, 2 hours.
     fn default() -> Self {
         Self {
             bytes_max: 64 << 20,
             sets_max: 4096,
             finished_max: 65_536,
-            message_bytes_max: 64 << 20,
+            message_bytes_max: 48 << 20,
             stale_after: Duration::from_secs(30 * 60),
             finished_for: Duration::from_secs(2 * 60 * 60),
         }

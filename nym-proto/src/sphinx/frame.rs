@@ -183,11 +183,10 @@ mod tests {
 
     use super::*;
 
+    type Owned = (PacketSize, KeyRotation, Vec<u8>);
+
     /// What a decoder makes of `stream`, given in pieces of `step` bytes.
-    fn decode(
-        stream: &[u8],
-        step: usize,
-    ) -> (Vec<(PacketSize, KeyRotation, Vec<u8>)>, Option<FrameError>) {
+    fn decode(stream: &[u8], step: usize) -> (Vec<Owned>, Option<FrameError>) {
         let mut decoder = FrameDecoder::new();
         let mut frames = Vec::new();
         for mut piece in stream.chunks(step) {

@@ -1,6 +1,6 @@
 //! Reading the vector files.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use nym_proto::address::NodeAddress;
 use serde_json::{Map, Value};

@@ -2,6 +2,7 @@
 
 mod delay;
 pub mod epoch;
+pub mod gateway;
 mod keys;
 pub mod mixnode;
 mod relay;

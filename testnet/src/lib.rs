@@ -1,6 +1,8 @@
 //! An embedded Nym network.
 
+pub mod blueprint;
 mod delay;
+pub mod directory;
 pub mod epoch;
 pub mod gateway;
 mod keys;

@@ -68,7 +68,7 @@ impl Inner {
                 InnerResponse::ForgetMeAck {}
             }
             Ok(InnerRequest::RememberMe { .. }) => InnerResponse::RememberMeAck {},
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 self.stats.bad_frames += 1;
                 return error("not an encrypted request");
             }

@@ -58,6 +58,11 @@ impl GatewayStore {
         self.messages.get(client.as_bytes()).map_or(0, VecDeque::len)
     }
 
+    /// The messages waiting for one client, oldest first.
+    pub fn messages_of(&self, client: &IdentityKey) -> impl Iterator<Item = &[u8]> {
+        self.waiting(client, 0).map(|message| &*message.data)
+    }
+
     pub(crate) fn client(&self, client: &IdentityKey) -> Option<&ClientRecord> {
         self.clients.get(client)
     }

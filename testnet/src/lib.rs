@@ -6,6 +6,8 @@ pub mod directory;
 pub mod epoch;
 pub mod gateway;
 mod keys;
+#[cfg(feature = "loopback")]
+pub mod loopback;
 pub mod mixnode;
 mod relay;
 mod replay;

@@ -151,11 +151,10 @@ impl AuthenticateRequest {
 
     pub(super) fn read(kind: &'static str, text: &str) -> Result<Self, TextError> {
         let wire: Wire = members(kind, text)?;
-        // the position of a value that has the right type but not the right size is not known
         Self::from_wire(&wire).ok_or(TextError::Malformed {
             kind,
-            line: 1,
-            column: 1,
+            line: 0,
+            column: 0,
         })
     }
 

@@ -14,7 +14,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::json::{TextError, Writer, members};
 use super::shared_key::{DecryptionError, NONCE_SIZE, SharedKey, TAG_SIZE};
-use super::version::{ProtocolVersion, VersionError};
+use super::version::VersionError;
 use crate::entropy::Stream;
 use crate::identity::{IdentityKey, IdentityKeyPair, PublicKey};
 
@@ -190,10 +190,6 @@ fn check_signature(
         Ok(signature) if signer.has_signed(&signed_bytes(signers, own), signature) => Ok(()),
         _ => Err(HandshakeError::InvalidSignature),
     }
-}
-
-fn register_version(stamp: u8) -> ProtocolVersion {
-    ProtocolVersion::gateway_registration(stamp)
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! What all text frames have in common: one JSON object with a string member `type`.
 //! (protocol: gateway 4)
 
+use core::fmt::{Display, Write as _};
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::constants::WEBSOCKET_MESSAGE_MAX;
+
 /// Longest text frame that is looked at, in bytes. (protocol: gateway 2.2)
-pub const TEXT_MAX: usize = 1024 * 1024;
+pub const TEXT_MAX: usize = WEBSOCKET_MESSAGE_MAX;
 
 /// Why a text frame was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -27,9 +30,9 @@ pub enum TextError {
     Malformed {
         /// The type of the message.
         kind: &'static str,
-        /// Where reading stopped, counted from 1.
+        /// Where reading stopped, counted from 1; 0 if a value has the wrong size.
         line: usize,
-        /// Where reading stopped, counted from 1.
+        /// Where reading stopped, counted from 1; 0 if a value has the wrong size.
         column: usize,
     },
 }
@@ -83,9 +86,9 @@ impl Writer {
         writer
     }
 
-    pub(super) fn number(mut self, name: &str, value: impl Into<i128>) -> Self {
+    pub(super) fn number(mut self, name: &str, value: impl Display) -> Self {
         self.name(name);
-        self.push_number(value.into());
+        self.push_number(value);
         self
     }
 
@@ -110,7 +113,7 @@ impl Writer {
             if i > 0 {
                 self.0.push(',');
             }
-            self.push_number(byte.into());
+            self.push_number(byte);
         }
         self.0.push(']');
         self
@@ -135,14 +138,12 @@ impl Writer {
         self.0.push_str("\":");
     }
 
-    fn push_number(&mut self, value: i128) {
-        use core::fmt::Write as _;
+    fn push_number(&mut self, value: impl Display) {
         // writing to a String cannot fail
         let _ = write!(self.0, "{value}");
     }
 
     fn quoted(&mut self, text: &str) {
-        use core::fmt::Write as _;
         self.0.push('"');
         for c in text.chars() {
             match c {

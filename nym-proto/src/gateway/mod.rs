@@ -21,8 +21,9 @@ mod response;
 mod shared_key;
 mod version;
 
-pub use authenticate::next_timestamp;
-pub use authenticate::{AuthenticateError, AuthenticateRequest, Authenticated, VerifiedSignature};
+pub use authenticate::{
+    AuthenticateError, AuthenticateRequest, Authenticated, VerifiedSignature, next_timestamp,
+};
 pub use bandwidth::{
     BandwidthAccount, CLAIM_BELOW, FREE_GRANT, OutOfBandwidth, TicketKind, UPGRADE_MODE_FLOOR,
     midnight, price,

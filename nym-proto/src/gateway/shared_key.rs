@@ -43,7 +43,7 @@ impl SharedKey {
         let agreed = own.agree(peer).ok_or(DegenerateKey)?;
         let pseudorandom = hmac_blake3(salt, &*agreed);
         // one block of HKDF-Expand with an empty info
-        Ok(Self(*hmac_blake3(&*pseudorandom, &[1])))
+        Ok(Self(*hmac_blake3(&pseudorandom, &[1])))
     }
 
     /// Takes the 32 bytes of a key.

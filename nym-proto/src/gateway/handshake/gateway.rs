@@ -2,7 +2,7 @@
 
 use super::{
     GATEWAY_MATERIAL, HandshakeError, HandshakePayload, HandshakeRandomness, INIT, SEALED, SUCCESS,
-    check_signature, register_version, seal_signature,
+    check_signature, seal_signature,
 };
 use crate::entropy::Stream;
 use crate::gateway::shared_key::SharedKey;
@@ -40,7 +40,7 @@ impl GatewayHandshake {
         randomness: HandshakeRandomness,
     ) -> Result<(AwaitingClientMaterial, String), HandshakeError> {
         let client = Self::client(init)?;
-        let version = register_version(init.protocol_version);
+        let version = ProtocolVersion::gateway_registration(init.protocol_version);
         let (theirs, salt) = split_init(&init.data)?;
         let ephemeral = PrivateKey::from_bytes(randomness.ephemeral);
         let public = ephemeral.public();

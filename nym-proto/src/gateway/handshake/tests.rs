@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entropy::{Entropy, Purpose};
-use crate::gateway::{ClientText, GatewayText};
+use crate::gateway::{ClientText, GatewayText, ProtocolVersion};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]

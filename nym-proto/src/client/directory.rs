@@ -218,13 +218,22 @@ impl Directory {
         if !refresh.is_complete() {
             return;
         }
-        let Refresh { info: Some(info), rewarded: Some(rewarded), mixnodes, entries, .. } =
-            core::mem::take(&mut **refresh)
+        let Refresh {
+            info: Some(info),
+            rewarded: Some(rewarded),
+            mixnodes,
+            entries,
+            ..
+        } = core::mem::take(&mut **refresh)
         else {
             return;
         };
         let (mixnodes, entries) = (mixnodes.into_pages(), entries.into_pages());
-        let refused = mixnodes.iter().chain(&entries).map(|page| page.rejected.len()).sum();
+        let refused = mixnodes
+            .iter()
+            .chain(&entries)
+            .map(|page| page.rejected.len())
+            .sum();
         let epoch_duration = info.epoch_duration;
         match directory::assemble(&rewarded, mixnodes, entries, self.min_performance) {
             Ok(topology) => {

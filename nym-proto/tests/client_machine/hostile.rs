@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nym_proto::client::{Connectivity, ConnectionId, Event, FetchError, FetchId, Target, WsFrame};
+use nym_proto::client::{ConnectionId, Connectivity, Event, FetchError, FetchId, Target, WsFrame};
 use nym_proto::time::Instant;
 use proptest::prelude::*;
 
@@ -16,13 +16,17 @@ fn frame() -> impl Strategy<Value = WsFrame> {
         Just(r#"{"type":"error","message":"x"}"#.to_owned()),
         Just(r#"{"type":"register","protocol_version":6,"status":true}"#.to_owned()),
         Just(r#"{"type":"handshakePayload","protocol_version":6,"data":[1]}"#.to_owned()),
-        Just(r#"{"type":"typedError","error":{"out_of_bandwidth":{"required":1,"available":-5}}}"#.to_owned()),
+        Just(
+            r#"{"type":"typedError","error":{"out_of_bandwidth":{"required":1,"available":-5}}}"#
+                .to_owned()
+        ),
         Just(r#"{"type":"supportedProtocol","version":6}"#.to_owned()),
         Just(r#"{"type":"fromTheFuture","x":[]}"#.to_owned()),
     ];
     prop_oneof![
         text.prop_map(WsFrame::Text),
-        proptest::collection::vec(any::<u8>(), 0..100).prop_map(|b| WsFrame::Binary(Bytes::from(b))),
+        proptest::collection::vec(any::<u8>(), 0..100)
+            .prop_map(|b| WsFrame::Binary(Bytes::from(b))),
     ]
 }
 
@@ -105,7 +109,17 @@ fn a_request_for_surbs_from_somebody_without_a_surb_of_ours_is_refused() {
     // an envelope of type "reply", sent along an ordinary route by a third party
     let mut world = World::with_two_clients(93);
     let (alice, bob) = (world.address(0), world.address(1));
-    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 3 }, "hi").unwrap();
+    world
+        .send(
+            0,
+            1,
+            Target::Anonymous {
+                recipient: bob,
+                surbs: 3,
+            },
+            "hi",
+        )
+        .unwrap();
     world.run_for(Duration::from_secs(5));
     let made = world.hosts[0].machine.stats().surbs_made;
     let request = nym_proto::message::surb_request(&bob, 100);

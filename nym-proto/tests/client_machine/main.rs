@@ -5,4 +5,5 @@ mod conversations;
 mod hostile;
 mod privacy;
 mod sessions;
+#[expect(unreachable_pub, reason = "a module of one test")]
 mod world;

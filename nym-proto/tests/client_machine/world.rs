@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::{NodeAddress, Recipient};
 use nym_proto::client::{
-    Action, Client, Config, ConnectionId, Delivery, Event, Fact, MessageId, Network, Outcome, Outgoing,
-    Refused, Registration, StopReason, Target, WsFrame,
+    Action, Client, Config, ConnectionId, Delivery, Event, Fact, MessageId, Network, Outcome,
+    Outgoing, Refused, Registration, StopReason, Target, WsFrame,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{
@@ -19,9 +19,7 @@ use nym_proto::identity::{Identity, IdentityKey, IdentityKeyPair, PrivateKey};
 use nym_proto::message::{FragmentPlan, SetId, fragment_room, seal, split_final, write_padded};
 use nym_proto::sphinx::{PacketPeeler, PacketSize, Peeled, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
-use nym_proto::topology::{
-    Entry, Node, RewardedSet, SupportedRoles, Topology, TopologyParts,
-};
+use nym_proto::topology::{Entry, Node, RewardedSet, SupportedRoles, Topology, TopologyParts};
 
 const UNIX_START: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// One way between a client and its gateway.
@@ -58,9 +56,20 @@ pub struct Host {
 }
 
 enum Arrival {
-    ToClient { client: usize, event: Event },
-    ToGateway { client: usize, connection: ConnectionId, frame: WsFrame },
-    Push { gateway: usize, destination: [u8; 32], message: Bytes },
+    ToClient {
+        client: usize,
+        event: Event,
+    },
+    ToGateway {
+        client: usize,
+        connection: ConnectionId,
+        frame: WsFrame,
+    },
+    Push {
+        gateway: usize,
+        destination: [u8; 32],
+        message: Bytes,
+    },
 }
 
 pub struct World {
@@ -114,7 +123,11 @@ impl World {
                     ws_port: 9000,
                     wss_port: None,
                 }),
-                roles: SupportedRoles { mixnode: id >= 2, entry: id < 2, exit: false },
+                roles: SupportedRoles {
+                    mixnode: id >= 2,
+                    entry: id < 2,
+                    exit: false,
+                },
                 performance: 100,
             });
             sphinx_keys.insert(address, (key, gateway));
@@ -150,7 +163,8 @@ impl World {
 
     pub fn config(&self, gateway: usize) -> Config {
         let mut config = Config::new(Network::Fixed(self.topology.clone()));
-        config.gateway = nym_proto::client::GatewayChoice::Given(*self.gateways[gateway].identity.public());
+        config.gateway =
+            nym_proto::client::GatewayChoice::Given(*self.gateways[gateway].identity.public());
         config
     }
 
@@ -184,7 +198,10 @@ impl World {
         world.add(world.config(0), seed.wrapping_add(1));
         world.add(world.config(1), seed.wrapping_add(2));
         world.run_for(Duration::from_secs(1));
-        assert!(world.hosts.iter().all(|host| host.address.is_some()), "not ready after a second");
+        assert!(
+            world.hosts.iter().all(|host| host.address.is_some()),
+            "not ready after a second"
+        );
         world
     }
 
@@ -196,8 +213,17 @@ impl World {
         UNIX_START + self.now.since(Instant::START)
     }
 
-    pub fn send(&mut self, client: usize, id: u64, target: Target, data: impl Into<Bytes>) -> Result<(), Refused> {
-        self.event_with_result(client, Event::Send(Outgoing::new(MessageId(id), target, data.into())))
+    pub fn send(
+        &mut self,
+        client: usize,
+        id: u64,
+        target: Target,
+        data: impl Into<Bytes>,
+    ) -> Result<(), Refused> {
+        self.event_with_result(
+            client,
+            Event::Send(Outgoing::new(MessageId(id), target, data.into())),
+        )
     }
 
     pub fn event(&mut self, client: usize, event: Event) {
@@ -216,9 +242,17 @@ impl World {
     }
 
     /// Runs until the condition holds; panics if it does not within `time`.
-    pub fn run_until_true(&mut self, time: Duration, what: &str, condition: impl FnMut(&Self) -> bool) {
+    pub fn run_until_true(
+        &mut self,
+        time: Duration,
+        what: &str,
+        condition: impl FnMut(&Self) -> bool,
+    ) {
         let end = self.now + time;
-        assert!(self.run_until(end, condition), "not within {time:?}: {what}");
+        assert!(
+            self.run_until(end, condition),
+            "not within {time:?}: {what}"
+        );
     }
 
     fn run_until(&mut self, end: Instant, mut condition: impl FnMut(&Self) -> bool) -> bool {
@@ -230,8 +264,13 @@ impl World {
             let tick = (0..self.hosts.len())
                 .filter_map(|i| self.hosts[i].machine.next_deadline().map(|d| (d.at, i)))
                 .min();
-            let at = [arrival, tick.map(|(at, _)| at)].into_iter().flatten().min();
-            let Some(at) = at.filter(|at| *at <= end) else { break };
+            let at = [arrival, tick.map(|(at, _)| at)]
+                .into_iter()
+                .flatten()
+                .min();
+            let Some(at) = at.filter(|at| *at <= end) else {
+                break;
+            };
             self.now = self.now.max(at);
             if arrival == Some(at) {
                 let (_, arrival) = self.queue.pop_first().unwrap();
@@ -247,7 +286,13 @@ impl World {
     /// Cuts the client's connection.
     pub fn cut(&mut self, client: usize) {
         if let Some((connection, ..)) = self.hosts[client].conn.take() {
-            self.event(client, Event::GatewayClosed { connection, reason: "cut".into() });
+            self.event(
+                client,
+                Event::GatewayClosed {
+                    connection,
+                    reason: "cut".into(),
+                },
+            );
         }
     }
 
@@ -271,7 +316,11 @@ impl World {
         let at = header.encode(&mut buffer[32..]);
         write_padded(&[message], range.start, &mut buffer[32 + at..]);
         seal(&to.encryption, &mut buffer, &mut self.stream).unwrap();
-        let gateway = self.gateways.iter().position(|g| *g.identity.public() == to.gateway).unwrap();
+        let gateway = self
+            .gateways
+            .iter()
+            .position(|g| *g.identity.public() == to.gateway)
+            .unwrap();
         self.deliver(gateway, *to.identity.as_bytes(), buffer.into());
     }
 
@@ -298,7 +347,11 @@ impl World {
                 Action::Connect { connection, urls } => self.connect(client, connection, &urls),
                 Action::Write { connection, frame } => {
                     host.written.push((self.now, frame.len()));
-                    let arrival = Arrival::ToGateway { client, connection, frame };
+                    let arrival = Arrival::ToGateway {
+                        client,
+                        connection,
+                        frame,
+                    };
                     self.schedule(LINK, arrival);
                 }
                 Action::Disconnect { connection } => {
@@ -312,7 +365,9 @@ impl World {
                 }
                 Action::Outcome { id, outcome } => host.outcomes.push((id, outcome)),
                 Action::Writable => host.writable += 1,
-                Action::Persist(nym_proto::client::Record::Registration(r)) => host.registration = Some(r),
+                Action::Persist(nym_proto::client::Record::Registration(r)) => {
+                    host.registration = Some(r)
+                }
                 Action::Report(fact) => {
                     if let Fact::Address(address) = fact {
                         host.address = Some(address);
@@ -328,16 +383,25 @@ impl World {
 
     fn schedule(&mut self, after: Duration, arrival: Arrival) {
         self.sequence += 1;
-        self.queue.insert((self.now + after, self.sequence), arrival);
+        self.queue
+            .insert((self.now + after, self.sequence), arrival);
     }
 
     fn connect(&mut self, client: usize, connection: ConnectionId, urls: &[String]) {
-        let gateway = (0..2).find(|index| urls.contains(&format!("ws://10.0.1.{index}:9000"))).unwrap();
+        let gateway = (0..2)
+            .find(|index| urls.contains(&format!("ws://10.0.1.{index}:9000")))
+            .unwrap();
         let event = if self.gateways[gateway].is_up {
             self.hosts[client].conn = Some((connection, gateway, Conn::Init));
-            Event::GatewayConnected { connection, unix_time: self.unix() }
+            Event::GatewayConnected {
+                connection,
+                unix_time: self.unix(),
+            }
         } else {
-            Event::GatewayClosed { connection, reason: "refused".into() }
+            Event::GatewayClosed {
+                connection,
+                reason: "refused".into(),
+            }
         };
         self.schedule(LINK, Arrival::ToClient { client, event });
     }
@@ -345,13 +409,24 @@ impl World {
     fn arrive(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::ToClient { client, event } => self.event(client, event),
-            Arrival::ToGateway { client, connection, frame } => {
-                let is_current = self.hosts[client].conn.as_ref().is_some_and(|(c, ..)| *c == connection);
+            Arrival::ToGateway {
+                client,
+                connection,
+                frame,
+            } => {
+                let is_current = self.hosts[client]
+                    .conn
+                    .as_ref()
+                    .is_some_and(|(c, ..)| *c == connection);
                 if is_current {
                     self.at_gateway(client, frame);
                 }
             }
-            Arrival::Push { gateway, destination, message } => self.deliver(gateway, destination, message),
+            Arrival::Push {
+                gateway,
+                destination,
+                message,
+            } => self.deliver(gateway, destination, message),
         }
     }
 
@@ -361,7 +436,10 @@ impl World {
             (Conn::Active { client: id, key }, WsFrame::Binary(bytes)) => {
                 let request = ForwardRequest::open(&key, BytesMut::from(bytes)).unwrap();
                 self.walk(request.first_hop, request.into_packet(), Duration::ZERO);
-                let answer = GatewayText::Send { remaining_bandwidth: FREE_GRANT, upgrade_mode: false };
+                let answer = GatewayText::Send {
+                    remaining_bandwidth: FREE_GRANT,
+                    upgrade_mode: false,
+                };
                 (Conn::Active { client: id, key }, vec![answer.encode()])
             }
             (conn, WsFrame::Text(text)) => self.text_at_gateway(gateway, conn, &text),
@@ -373,12 +451,17 @@ impl World {
         };
         self.hosts[client].conn = Some((connection, gateway, conn));
         for text in answers {
-            let event = Event::GatewayFrame { connection, frame: WsFrame::Text(text) };
+            let event = Event::GatewayFrame {
+                connection,
+                frame: WsFrame::Text(text),
+            };
             self.schedule(LINK, Arrival::ToClient { client, event });
         }
         let Some(id) = activated else { return };
         let stored = std::mem::take(&mut self.gateways[gateway].stored);
-        let (mine, others) = stored.into_iter().partition(|(destination, _)| *destination == id);
+        let (mine, others) = stored
+            .into_iter()
+            .partition(|(destination, _)| *destination == id);
         self.gateways[gateway].stored = others;
         for (destination, message) in mine {
             self.deliver(gateway, destination, message);
@@ -388,23 +471,38 @@ impl World {
     fn text_at_gateway(&mut self, gateway: usize, conn: Conn, text: &str) -> (Conn, Vec<String>) {
         let node = &mut self.gateways[gateway];
         match (conn, ClientText::decode(text).unwrap()) {
-            (conn, ClientText::SupportedProtocol) => {
-                (conn, vec![GatewayText::SupportedProtocol { version: 6 }.encode()])
-            }
+            (conn, ClientText::SupportedProtocol) => (
+                conn,
+                vec![GatewayText::SupportedProtocol { version: 6 }.encode()],
+            ),
             (Conn::Init, ClientText::Handshake(init)) => {
-                let (next, text) = GatewayHandshake::accept(&node.identity, &init, &mut self.stream).unwrap();
+                let (next, text) =
+                    GatewayHandshake::accept(&node.identity, &init, &mut self.stream).unwrap();
                 (Conn::Handshake(Box::new(next)), vec![text])
             }
-            (Conn::Handshake(state), ClientText::Handshake(payload)) => match state.handle(&payload) {
-                Ok((registered, text)) => {
-                    let (client, key) = (registered.client, registered.shared_key);
-                    node.keys.insert(client, key.clone());
-                    let register =
-                        GatewayText::Register { protocol_version: 6, status: true, upgrade_mode: false };
-                    (Conn::Active { client, key }, vec![text, register.encode()])
+            (Conn::Handshake(state), ClientText::Handshake(payload)) => {
+                match state.handle(&payload) {
+                    Ok((registered, text)) => {
+                        let (client, key) = (registered.client, registered.shared_key);
+                        node.keys.insert(client, key.clone());
+                        let register = GatewayText::Register {
+                            protocol_version: 6,
+                            status: true,
+                            upgrade_mode: false,
+                        };
+                        (Conn::Active { client, key }, vec![text, register.encode()])
+                    }
+                    Err(_) => (
+                        Conn::Init,
+                        vec![
+                            GatewayText::Error {
+                                message: "no".into(),
+                            }
+                            .encode(),
+                        ],
+                    ),
                 }
-                Err(_) => (Conn::Init, vec![GatewayText::Error { message: "no".into() }.encode()]),
-            },
+            }
             (Conn::Init, ClientText::Authenticate(request)) => {
                 let client = *request.client();
                 match node.keys.get(&client) {
@@ -418,14 +516,33 @@ impl World {
                         };
                         (Conn::Active { client, key }, vec![answer.encode()])
                     }
-                    None => (Conn::Init, vec![GatewayText::Error { message: "not registered".into() }.encode()]),
+                    None => (
+                        Conn::Init,
+                        vec![
+                            GatewayText::Error {
+                                message: "not registered".into(),
+                            }
+                            .encode(),
+                        ],
+                    ),
                 }
             }
             (conn, ClientText::ClaimFreeBandwidth) => {
-                let answer = GatewayText::Bandwidth { available_total: FREE_GRANT, upgrade_mode: false };
+                let answer = GatewayText::Bandwidth {
+                    available_total: FREE_GRANT,
+                    upgrade_mode: false,
+                };
                 (conn, vec![answer.encode()])
             }
-            (conn, _) => (conn, vec![GatewayText::Error { message: "what".into() }.encode()]),
+            (conn, _) => (
+                conn,
+                vec![
+                    GatewayText::Error {
+                        message: "what".into(),
+                    }
+                    .encode(),
+                ],
+            ),
         }
     }
 
@@ -444,7 +561,10 @@ impl World {
                     elapsed += Duration::from(delay) + Duration::from_millis(1);
                     at = next;
                 }
-                Peeled::Final { destination, plaintext } => {
+                Peeled::Final {
+                    destination,
+                    plaintext,
+                } => {
                     let gateway = gateway.unwrap();
                     let plaintext = &packet[plaintext];
                     let message = if packet.len() == PacketSize::Ack.packet_len() {
@@ -456,7 +576,14 @@ impl World {
                         self.walk(ack_to, ack, elapsed);
                         message
                     };
-                    self.schedule(elapsed, Arrival::Push { gateway, destination, message });
+                    self.schedule(
+                        elapsed,
+                        Arrival::Push {
+                            gateway,
+                            destination,
+                            message,
+                        },
+                    );
                     return;
                 }
             }
@@ -472,7 +599,9 @@ impl World {
             self.gateways[gateway].stored.push((destination, message));
             return;
         };
-        let Some((connection, _, Conn::Active { key, .. })) = &self.hosts[client].conn else { return };
+        let Some((connection, _, Conn::Active { key, .. })) = &self.hosts[client].conn else {
+            return;
+        };
         let connection = *connection;
         let frame = WsFrame::Binary(seal_push(key, self.stream.bytes(), &message));
         let event = Event::GatewayFrame { connection, frame };

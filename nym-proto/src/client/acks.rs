@@ -10,8 +10,10 @@ use super::config::AckConfig;
 use crate::message::FragmentId;
 use crate::time::Instant;
 
-/// Transmissions before the wait begins to double.
-const PATIENT_ATTEMPTS: u32 = 4;
+/// Transmissions before the wait begins to grow ...
+const PATIENT_ATTEMPTS: u32 = 6;
+/// ... by this factor each time.
+const WAIT_GROWTH: f64 = 1.5;
 
 /// A fragment, named by its message and its index in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -144,9 +146,11 @@ fn wait(config: &AckConfig, expected: Duration, attempts: u32) -> Duration {
         .min(config.wait_max)
         .mul_f64(config.wait_multiplier.clamp(1.0, 100.0));
     let wait = expected.saturating_add(config.wait_addition);
-    let doublings = attempts.saturating_sub(PATIENT_ATTEMPTS).min(16);
-    wait.saturating_mul(1 << doublings)
-        .min(config.wait_max.max(config.wait_addition))
+    let growth = attempts.saturating_sub(PATIENT_ATTEMPTS).min(32);
+    let longest = config.wait_max.max(config.wait_addition);
+    wait.min(longest)
+        .mul_f64(libm::pow(WAIT_GROWTH, f64::from(growth)))
+        .min(longest)
 }
 
 #[cfg(test)]
@@ -198,15 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_doubles_after_four_transmissions_up_to_its_maximum() {
+    fn the_wait_grows_by_half_after_six_transmissions_up_to_its_maximum() {
         let config = AckConfig::default();
-        let base = wait(&config, Duration::from_millis(100), 1);
-        assert_eq!(wait(&config, Duration::from_millis(100), 4), base);
-        assert_eq!(wait(&config, Duration::from_millis(100), 5), base * 2);
-        assert_eq!(
-            wait(&config, Duration::from_millis(100), 1000),
-            config.wait_max
-        );
+        let expected = Duration::from_millis(100);
+        let base = wait(&config, expected, 1);
+        assert_eq!(wait(&config, expected, 6), base);
+        assert_eq!(wait(&config, expected, 7), base.mul_f64(1.5));
+        assert_eq!(wait(&config, expected, 8), base.mul_f64(2.25));
+        assert_eq!(wait(&config, expected, 1000), config.wait_max);
     }
 
     #[test]

@@ -13,11 +13,11 @@ use bytes::Bytes;
 use super::event::{FetchError, FetchId};
 use crate::entropy::Stream;
 use crate::time::Instant;
-use crate::topology::Topology;
 use crate::topology::directory::{
-    self, ENTRY_GATEWAYS, KEY_ROTATION_INFO, KeyRotationInfo, MIXNODES_ACTIVE, NodePage, Pages,
-    PagesStep, REWARDED_SET, RewardedSet,
+    self, ENTRY_GATEWAYS, KEY_ROTATION_INFO, KeyRotationInfo, MIXNODES_ACTIVE, NextPage, NodePage,
+    Pages, REWARDED_SET,
 };
+use crate::topology::{RewardedSet, Topology};
 
 /// protocol: client 3.6
 const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
@@ -27,8 +27,6 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A refresh that is not complete after this long has failed. protocol: client 2.4
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
-/// Overlap of rotations while the length of an epoch is not known. protocol: client 3.9
-const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 
 /// What the directory wants done.
 #[derive(Debug)]
@@ -217,14 +215,26 @@ impl Directory {
         let State::Fetching { refresh, .. } = &mut self.state else {
             return;
         };
-        let Some((epoch_duration, rewarded)) = refresh.complete() else {
+        if !refresh.is_complete() {
+            return;
+        }
+        let Refresh {
+            info: Some(info),
+            rewarded: Some(rewarded),
+            mixnodes,
+            entries,
+            ..
+        } = core::mem::take(&mut **refresh)
+        else {
             return;
         };
-        let (mixnodes, entries) = (
-            core::mem::take(&mut refresh.mixnodes),
-            core::mem::take(&mut refresh.entries),
-        );
-        let refused = mixnodes.refused() + entries.refused();
+        let (mixnodes, entries) = (mixnodes.into_pages(), entries.into_pages());
+        let refused = mixnodes
+            .iter()
+            .chain(&entries)
+            .map(|page| page.rejected.len())
+            .sum();
+        let epoch_duration = info.epoch_duration;
         match directory::assemble(&rewarded, mixnodes, entries, self.min_performance) {
             Ok(topology) => {
                 self.failures = 0;
@@ -273,24 +283,15 @@ impl Refresh {
         };
         let page = NodePage::decode(body).map_err(|e| e.to_string())?;
         match pages.push(page).map_err(|e| e.to_string())? {
-            PagesStep::Fetch(page) => Ok(Some(page)),
-            PagesStep::Done => {
+            NextPage::Fetch(page) => Ok(Some(page)),
+            NextPage::Done => {
                 *done = true;
                 Ok(None)
             }
         }
     }
 
-    /// The small documents, once everything is there.
-    fn complete(&mut self) -> Option<(Duration, RewardedSet)> {
-        if !(self.mixnodes_done && self.entries_done && self.info.is_some()) {
-            return None;
-        }
-        let rewarded = self.rewarded.take()?;
-        let duration = self
-            .info
-            .as_ref()
-            .map_or(EPOCH_DEFAULT, |info| info.epoch_duration);
-        Some((duration, rewarded))
+    fn is_complete(&self) -> bool {
+        self.mixnodes_done && self.entries_done && self.info.is_some() && self.rewarded.is_some()
     }
 }

@@ -20,7 +20,6 @@ mod timestamp;
 mod fixture;
 
 pub use file::FileError;
-pub use gateways::GatewayChoice;
 pub use node::{Entry, NODES_MAX, Node, NodeError, NodeId, SupportedRoles, TlsPolicy};
 pub use rewarded::{Layer, RewardedSet, Role};
 pub use route::{Delays, Route, RouteError};

@@ -106,6 +106,23 @@ impl Topology {
         })
     }
 
+    /// This topology with one more node that has no role in the epoch, for example the client's own
+    /// gateway when the directory no longer lists it. A full topology stays as it is.
+    #[must_use]
+    pub fn with_node(&self, node: Node) -> Self {
+        let mut nodes = vec![node];
+        // of two nodes with one id the listed one stays
+        nodes.extend_from_slice(&self.nodes);
+        Self::new(TopologyParts {
+            epoch: self.epoch,
+            rotation_id: self.rotation_id,
+            refreshed_at: self.refreshed_at,
+            rewarded: self.rewarded.clone(),
+            nodes,
+        })
+        .unwrap_or_else(|_| self.clone())
+    }
+
     /// The epoch the topology describes.
     #[must_use]
     pub const fn epoch(&self) -> u32 {

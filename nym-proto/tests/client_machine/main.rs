@@ -1,0 +1,9 @@
+//! The client machine against a whole network in virtual time.
+
+mod contract;
+mod conversations;
+mod hostile;
+mod privacy;
+mod sessions;
+#[expect(unreachable_pub, reason = "a module of one test")]
+mod world;

@@ -41,7 +41,10 @@ impl NodePlan {
     /// The keys a gateway needs.
     #[must_use]
     pub fn gateway_keys(&self) -> GatewayKeys {
-        GatewayKeys { identity: self.identity.clone(), sphinx: self.sphinx.clone() }
+        GatewayKeys {
+            identity: self.identity.clone(),
+            sphinx: self.sphinx.clone(),
+        }
     }
 }
 

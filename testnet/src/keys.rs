@@ -170,7 +170,9 @@ mod tests {
         let mut ring = KeyRing::new(SphinxKeys::derived([1; 32]), held(4, Some(5)), 10);
         let tag = ReplayTag([7; 32]);
         let record = |ring: &mut KeyRing| {
-            ring.candidates(KeyRotation::Odd).next().map(|key| key.record(tag))
+            ring.candidates(KeyRotation::Odd)
+                .next()
+                .map(|key| key.record(tag))
         };
         assert_eq!(record(&mut ring), Some(true));
         ring.hold(held(5, Some(4)));

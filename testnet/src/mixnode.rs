@@ -126,7 +126,14 @@ impl MixNode {
         unix_time: UnixTime,
         peeler: Box<dyn PacketPeeler>,
     ) -> Self {
-        let MixConfig { seed, keys, schedule, egress, loss, limits } = config;
+        let MixConfig {
+            seed,
+            keys,
+            schedule,
+            egress,
+            loss,
+            limits,
+        } = config;
         let wall = WallClock::new(now, unix_time);
         let tags_max = limits.replay_tags_max;
         Self {
@@ -184,7 +191,10 @@ impl MixNode {
             return Some(self.now);
         }
         let rotation = self.hop.unwrapper.next_rotation(self.now);
-        rotation.into_iter().chain(self.hop.waiting.next_due()).min()
+        rotation
+            .into_iter()
+            .chain(self.hop.waiting.next_due())
+            .min()
     }
 
     /// Changes the probability of injected loss.
@@ -239,7 +249,11 @@ impl core::fmt::Debug for MixNode {
 
 impl Hop {
     fn accept(&mut self, now: Instant, frame: Frame<'_>) {
-        let Frame { size, rotation, packet } = frame;
+        let Frame {
+            size,
+            rotation,
+            packet,
+        } = frame;
         let (next, delay) = match self.unwrapper.peel(rotation, packet, &mut self.stats) {
             Some(Peeled::Forward { next, delay }) => (next, Duration::from(delay)),
             Some(Peeled::Final { .. }) => {

@@ -3,7 +3,7 @@
 
 use nym_proto::client::WsFrame;
 use nym_proto::gateway::{
-    Authenticated, AuthenticateRequest, AwaitingClientMaterial, ClientText, GatewayHandshake,
+    AuthenticateRequest, Authenticated, AwaitingClientMaterial, ClientText, GatewayHandshake,
     GatewayText, HANDSHAKE_MESSAGE_TIMEOUT, HandshakeError, HandshakePayload,
     INITIAL_MESSAGE_TIMEOUT, PROBE_PONG_TIMEOUT, ProtocolVersion, SharedKey,
 };
@@ -44,7 +44,10 @@ impl Inner {
         match GatewayHandshake::client(init) {
             Err(_) => return self.refuse(connection, "not a client identity"),
             Ok(client) if self.active.contains_key(client.as_bytes()) => {
-                return self.refuse(connection, "this client has a session; authenticate instead");
+                return self.refuse(
+                    connection,
+                    "this client has a session; authenticate instead",
+                );
             }
             Ok(_) => {}
         }
@@ -88,7 +91,9 @@ impl Inner {
         let client = registered.client;
         let clients_max = self.limits.store.clients_max;
         if self.active.contains_key(client.as_bytes())
-            || !self.store.register(client, registered.shared_key.clone(), clients_max)
+            || !self
+                .store
+                .register(client, registered.shared_key.clone(), clients_max)
         {
             return self.fail_handshake(connection);
         }
@@ -121,11 +126,23 @@ impl Inner {
         if !authenticated.is_newer_than(session.start) || session.probe.is_some() {
             return self.refuse(connection, "this client has a session");
         }
-        session.probe = Some(Probe { payload, challenger: connection });
-        self.actions.push_back(Action::Ping { connection: old, payload });
+        session.probe = Some(Probe {
+            payload,
+            challenger: connection,
+        });
+        self.actions.push_back(Action::Ping {
+            connection: old,
+            payload,
+        });
         self.set_deadline(old, Some(self.now + PROBE_PONG_TIMEOUT));
         let held = Default::default();
-        self.set_state(connection, State::Waiting { authenticated, held });
+        self.set_state(
+            connection,
+            State::Waiting {
+                authenticated,
+                held,
+            },
+        );
         // the verdict on the old session ends the wait
         self.set_deadline(connection, None);
     }
@@ -133,7 +150,9 @@ impl Inner {
     fn check(&self, request: AuthenticateRequest) -> Option<Authenticated> {
         let verified = request.verify(self.unix_time()).ok()?;
         let record = self.store.client(verified.client())?;
-        verified.authenticate(&record.key, record.last_authentication).ok()
+        verified
+            .authenticate(&record.key, record.last_authentication)
+            .ok()
     }
 
     fn finish_authentication(&mut self, connection: ConnectionId, authenticated: Authenticated) {
@@ -164,7 +183,13 @@ impl Inner {
         key: SharedKey,
         start: UnixTime,
     ) {
-        let session = Session { client, key, start, probe: None, pushes: Pushes::default() };
+        let session = Session {
+            client,
+            key,
+            start,
+            probe: None,
+            pushes: Pushes::default(),
+        };
         self.set_state(connection, State::Active(Box::new(session)));
         self.set_deadline(connection, None);
         self.active.insert(*client.as_bytes(), connection);
@@ -172,7 +197,10 @@ impl Inner {
 
     /// Keeps a frame until the connection is a session or is refused.
     pub(super) fn hold(&mut self, connection: ConnectionId, frame: WsFrame) {
-        let state = self.connections.get_mut(&connection).map(|connection| &mut connection.state);
+        let state = self
+            .connections
+            .get_mut(&connection)
+            .map(|connection| &mut connection.state);
         if let Some(State::Waiting { held, .. }) = state {
             if held.len() < HELD_FRAMES_MAX {
                 held.push_back(frame);
@@ -183,7 +211,9 @@ impl Inner {
     }
 
     pub(super) fn accept_pong(&mut self, connection: ConnectionId, payload: &[u8]) {
-        let Some(session) = self.session_mut(connection) else { return };
+        let Some(session) = self.session_mut(connection) else {
+            return;
+        };
         if let Some(probe) = session.probe.take_if(|probe| probe.payload == payload) {
             self.set_deadline(connection, None);
             self.refuse(probe.challenger, "this client has a session");
@@ -192,7 +222,11 @@ impl Inner {
 
     /// A deadline has passed: of a message that did not come, or of a probe.
     pub(super) fn expire(&mut self, connection: ConnectionId) {
-        match self.connections.get(&connection).map(|connection| &connection.state) {
+        match self
+            .connections
+            .get(&connection)
+            .map(|connection| &connection.state)
+        {
             Some(State::Initial) => self.refuse(connection, "no request in time"),
             Some(State::Handshake(_)) => self.fail_handshake(connection),
             Some(State::Active(_)) => self.end_probe(connection),
@@ -204,7 +238,9 @@ impl Inner {
     /// gone, the old one may stay.
     fn end_probe(&mut self, connection: ConnectionId) {
         let challenger = match self.session_mut(connection) {
-            Some(Session { probe: Some(probe), .. }) => probe.challenger,
+            Some(Session {
+                probe: Some(probe), ..
+            }) => probe.challenger,
             _ => return,
         };
         if self.connections.contains_key(&challenger) {
@@ -220,8 +256,12 @@ impl Inner {
     /// whoever waited for it comes in.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.set_deadline(connection, None);
-        let Some(old) = self.connections.remove(&connection) else { return };
-        let State::Active(session) = old.state else { return };
+        let Some(old) = self.connections.remove(&connection) else {
+            return;
+        };
+        let State::Active(session) = old.state else {
+            return;
+        };
         if self.active.get(session.client.as_bytes()) == Some(&connection) {
             self.active.remove(session.client.as_bytes());
         }
@@ -237,8 +277,10 @@ impl Inner {
         ) {
             return;
         }
-        if let Some(State::Waiting { authenticated, held }) =
-            self.set_state(connection, State::Initial)
+        if let Some(State::Waiting {
+            authenticated,
+            held,
+        }) = self.set_state(connection, State::Initial)
         {
             self.finish_authentication(connection, authenticated);
             for frame in held {

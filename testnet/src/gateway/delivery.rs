@@ -11,9 +11,19 @@ use crate::relay;
 
 impl Inner {
     pub(super) fn accept_packet(&mut self, frame: Frame<'_>) {
-        let Frame { size, rotation, packet } = frame;
-        match self.unwrapper.peel(rotation, packet, &mut self.stats.packets) {
-            Some(Peeled::Final { destination, plaintext }) => match packet.get(plaintext) {
+        let Frame {
+            size,
+            rotation,
+            packet,
+        } = frame;
+        match self
+            .unwrapper
+            .peel(rotation, packet, &mut self.stats.packets)
+        {
+            Some(Peeled::Final {
+                destination,
+                plaintext,
+            }) => match packet.get(plaintext) {
                 Some(plaintext) => self.accept_final(size, rotation, destination, plaintext),
                 None => self.stats.packets.malformed += 1,
             },
@@ -72,7 +82,9 @@ impl Inner {
 
     fn push(&mut self, connection: ConnectionId, message: &[u8]) {
         let nonce = self.nonces.bytes();
-        let Some(session) = self.session_mut(connection) else { return };
+        let Some(session) = self.session_mut(connection) else {
+            return;
+        };
         let frame = WsFrame::Binary(seal_push(&session.key, nonce, message));
         let marker = session.pushes.push();
         self.stats.delivered += 1;
@@ -86,7 +98,9 @@ impl Inner {
     /// way. A page is deleted when it has been written.
     pub(super) fn push_stored(&mut self, connection: ConnectionId, window: u64) {
         loop {
-            let Some(session) = self.session_mut(connection) else { return };
+            let Some(session) = self.session_mut(connection) else {
+                return;
+            };
             if session.pushes.in_flight() >= window {
                 return;
             }
@@ -97,7 +111,9 @@ impl Inner {
                 .take(STORED_MESSAGE_PAGE)
                 .map(|message| (message.id, message.data.clone()))
                 .collect();
-            let Some(&(last, _)) = page.last() else { return };
+            let Some(&(last, _)) = page.last() else {
+                return;
+            };
             for (_, message) in &page {
                 self.push(connection, message);
             }
@@ -109,7 +125,9 @@ impl Inner {
     }
 
     pub(super) fn accept_flush(&mut self, connection: ConnectionId, marker: u64) {
-        let Some(session) = self.session_mut(connection) else { return };
+        let Some(session) = self.session_mut(connection) else {
+            return;
+        };
         let client = session.client;
         if let Some(end) = session.pushes.flush(marker) {
             self.store.drop_below(&client, end);

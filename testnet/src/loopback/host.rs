@@ -174,10 +174,16 @@ impl Host {
         let read = async {
             let mut buffer = vec![0; READ_SIZE];
             while let Ok(len @ 1..) = stream.read(&mut buffer).await {
-                self.node_event(NodeEvent::Bytes(link, buffer.get(..len).unwrap_or_default()));
+                self.node_event(NodeEvent::Bytes(
+                    link,
+                    buffer.get(..len).unwrap_or_default(),
+                ));
             }
         };
-        smol::future::or(read, async { drop(closed.recv().await) }).await;
+        let closed = async {
+            let _ = closed.recv().await;
+        };
+        smol::future::or(read, closed).await;
         self.links.borrow_mut().remove(&link);
         self.node_event(NodeEvent::Closed(link));
     }
@@ -192,7 +198,9 @@ impl Host {
     /// Does something with the machine, then does what the machine says.
     fn with(self: &Rc<Self>, act: impl FnOnce(&mut Machine, Instant)) {
         let mut machine = self.machine.borrow_mut();
-        let Some(machine) = machine.as_mut() else { return };
+        let Some(machine) = machine.as_mut() else {
+            return;
+        };
         act(machine, self.clock.now());
         match machine {
             Machine::Mix(mix) => {

@@ -35,7 +35,11 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(executor: Weak<LocalExecutor<'static>>) -> Rc<Self> {
         let (queues, losses) = (RefCell::default(), Cell::new(0));
-        Rc::new(Self { executor, queues, losses })
+        Rc::new(Self {
+            executor,
+            queues,
+            losses,
+        })
     }
 
     /// Frames that did not fit a queue or were in it when its connection failed.
@@ -47,7 +51,9 @@ impl Peers {
     pub(super) fn send(self: &Rc<Self>, to: NodeAddress, frame: Bytes) {
         let mut queues = self.queues.borrow_mut();
         if !queues.contains_key(&to) {
-            let Some(executor) = self.executor.upgrade() else { return };
+            let Some(executor) = self.executor.upgrade() else {
+                return;
+            };
             if queues.len() >= PEERS_MAX {
                 return self.lose(1);
             }
@@ -55,7 +61,10 @@ impl Peers {
             queues.insert(to, queue);
             executor.spawn(Rc::clone(self).serve(to, frames)).detach();
         }
-        if queues.get(&to).is_some_and(|queue| queue.try_send(frame).is_err()) {
+        if queues
+            .get(&to)
+            .is_some_and(|queue| queue.try_send(frame).is_err())
+        {
             self.lose(1);
         }
     }
@@ -67,7 +76,6 @@ impl Peers {
     /// Keeps one connection going until nobody uses it any more.
     async fn serve(self: Rc<Self>, to: NodeAddress, frames: Receiver<Bytes>) {
         let mut pause = PAUSE_MIN;
-        // frames are waiting, or somebody is about to queue one
         loop {
             match connect(to).await {
                 Ok(stream) => {
@@ -89,13 +97,12 @@ impl Peers {
                         lost += 1;
                     }
                     self.lose(lost);
-                    let is_wanted = smol::future::or(
-                        async { Some(frames.recv().await) },
-                        async { Timer::after(IDLE_TIMEOUT).await; None },
-                    );
+                    let is_wanted = smol::future::or(async { Some(frames.recv().await) }, async {
+                        Timer::after(IDLE_TIMEOUT).await;
+                        None
+                    });
                     match is_wanted.await {
-                        // the frame that woke us is lost if the node is still away
-                        Some(Ok(frame)) => self.requeue(to, frame),
+                        Some(Ok(frame)) => self.send(to, frame),
                         _ => break,
                     }
                 }
@@ -103,10 +110,6 @@ impl Peers {
         }
         // nothing is awaited between the last look at the queue and its removal
         self.queues.borrow_mut().remove(&to);
-    }
-
-    fn requeue(self: &Rc<Self>, to: NodeAddress, frame: Bytes) {
-        self.send(to, frame);
     }
 }
 

@@ -33,12 +33,31 @@ pub(super) struct Plan {
 
 /// What the thread is asked to do. Each command is answered when it is done.
 pub(super) enum Command {
-    StopGateway { index: usize, reply: mpsc::Sender<()> },
-    StartGateway { index: usize, keep_store: bool, reply: mpsc::Sender<io::Result<()>> },
-    Kick { index: usize, reply: mpsc::Sender<()> },
-    Inject { index: usize, frame: WsFrame, reply: mpsc::Sender<()> },
-    SetLoss { loss: f64, reply: mpsc::Sender<()> },
-    Stats { reply: mpsc::Sender<NetworkStats> },
+    StopGateway {
+        index: usize,
+        reply: mpsc::Sender<()>,
+    },
+    StartGateway {
+        index: usize,
+        keep_store: bool,
+        reply: mpsc::Sender<io::Result<()>>,
+    },
+    Kick {
+        index: usize,
+        reply: mpsc::Sender<()>,
+    },
+    Inject {
+        index: usize,
+        frame: WsFrame,
+        reply: mpsc::Sender<()>,
+    },
+    SetLoss {
+        loss: f64,
+        reply: mpsc::Sender<()>,
+    },
+    Stats {
+        reply: mpsc::Sender<NetworkStats>,
+    },
 }
 
 /// Runs the network until the commands' channel is closed.
@@ -97,16 +116,16 @@ struct Node {
 }
 
 impl Node {
-    fn new(
-        executor: &LocalExecutor<'static>,
-        clock: Clock,
-        machine: Machine,
-    ) -> Self {
+    fn new(executor: &LocalExecutor<'static>, clock: Clock, machine: Machine) -> Self {
         let own = Rc::new(LocalExecutor::new());
         let host = Host::new(Rc::downgrade(&own), clock, machine);
         let runs = Rc::clone(&own);
         let runner = executor.spawn(async move { runs.run(smol::future::pending()).await });
-        Self { host, executor: own, runner }
+        Self {
+            host,
+            executor: own,
+            runner,
+        }
     }
 
     /// Ends everything; returns the machine and the frames it lost on links.
@@ -121,9 +140,15 @@ impl Node {
 impl<'e> Network<'e> {
     fn new(executor: &'e LocalExecutor<'static>, plan: Plan) -> (Self, Sockets) {
         let address = |socket: &TcpListener| {
-            socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
+            socket
+                .local_addr()
+                .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
         };
-        let slots = plan.blueprint.gateways.into_iter().zip(&plan.gateway_sockets);
+        let slots = plan
+            .blueprint
+            .gateways
+            .into_iter()
+            .zip(&plan.gateway_sockets);
         let gateways = slots.map(|(plan, (mix, ws))| GatewaySlot {
             plan,
             mix_address: address(mix),
@@ -166,7 +191,9 @@ impl<'e> Network<'e> {
     }
 
     fn start_mix(&mut self, index: usize, socket: TcpListener) -> io::Result<()> {
-        let Some(plan) = self.mixes.get(index) else { return Ok(()) };
+        let Some(plan) = self.mixes.get(index) else {
+            return Ok(());
+        };
         let config = MixConfig {
             seed: plan.machine_seed(0),
             keys: plan.sphinx.clone(),
@@ -182,14 +209,11 @@ impl<'e> Network<'e> {
         Ok(())
     }
 
-    fn start_gateway(
-        &mut self,
-        index: usize,
-        mix: TcpListener,
-        ws: TcpListener,
-    ) -> io::Result<()> {
+    fn start_gateway(&mut self, index: usize, mix: TcpListener, ws: TcpListener) -> io::Result<()> {
         let now: Instant = self.clock.now();
-        let Some(slot) = self.gateways.get_mut(index) else { return Ok(()) };
+        let Some(slot) = self.gateways.get_mut(index) else {
+            return Ok(());
+        };
         let config = GatewayConfig {
             seed: slot.plan.machine_seed(slot.runs),
             schedule: KeySchedule::Epochs(self.epochs),
@@ -200,7 +224,11 @@ impl<'e> Network<'e> {
         slot.runs += 1;
         let store = core::mem::take(&mut slot.store);
         let gateway = Gateway::new(config, slot.plan.gateway_keys(), store, now, unix_now());
-        let node = Node::new(self.executor, self.clock, Machine::Gateway(Box::new(gateway)));
+        let node = Node::new(
+            self.executor,
+            self.clock,
+            Machine::Gateway(Box::new(gateway)),
+        );
         node.host.listen_for_nodes(mix)?;
         node.host.listen_for_clients(ws)?;
         slot.running = Some(node);
@@ -214,7 +242,11 @@ impl<'e> Network<'e> {
                 self.stop_gateway(index).await;
                 let _ = reply.send(());
             }
-            Command::StartGateway { index, keep_store, reply } => {
+            Command::StartGateway {
+                index,
+                keep_store,
+                reply,
+            } => {
                 let _ = reply.send(self.restart_gateway(index, keep_store));
             }
             Command::Kick { index, reply } => {
@@ -223,7 +255,11 @@ impl<'e> Network<'e> {
                 }
                 let _ = reply.send(());
             }
-            Command::Inject { index, frame, reply } => {
+            Command::Inject {
+                index,
+                frame,
+                reply,
+            } => {
                 if let Some(node) = self.gateway(index) {
                     node.host.clients().inject(&frame);
                 }
@@ -247,8 +283,12 @@ impl<'e> Network<'e> {
     }
 
     async fn stop_gateway(&mut self, index: usize) {
-        let Some(slot) = self.gateways.get_mut(index) else { return };
-        let Some(node) = slot.running.take() else { return };
+        let Some(slot) = self.gateways.get_mut(index) else {
+            return;
+        };
+        let Some(node) = slot.running.take() else {
+            return;
+        };
         let (machine, losses) = node.stop().await;
         self.link_losses += losses;
         if let Some(Machine::Gateway(gateway)) = machine {
@@ -257,7 +297,9 @@ impl<'e> Network<'e> {
     }
 
     fn restart_gateway(&mut self, index: usize, keep_store: bool) -> io::Result<()> {
-        let Some(slot) = self.gateways.get_mut(index) else { return Ok(()) };
+        let Some(slot) = self.gateways.get_mut(index) else {
+            return Ok(());
+        };
         if slot.running.is_some() {
             return Ok(());
         }
@@ -270,16 +312,26 @@ impl<'e> Network<'e> {
     }
 
     fn stats(&self) -> NetworkStats {
-        let running = self.gateways.iter().filter_map(|slot| slot.running.as_ref());
-        let losses = running.chain(&self.running_mixes).map(|node| node.host.link_losses());
+        let running = self
+            .gateways
+            .iter()
+            .filter_map(|slot| slot.running.as_ref());
+        let losses = running
+            .chain(&self.running_mixes)
+            .map(|node| node.host.link_losses());
         let gateways = self.gateways.iter().map(|slot| {
-            let stats = slot.running.as_ref().and_then(|node| node.host.gateway_stats());
+            let stats = slot
+                .running
+                .as_ref()
+                .and_then(|node| node.host.gateway_stats());
             stats.unwrap_or_default()
         });
         let mixes = self.running_mixes.iter();
         NetworkStats {
             gateways: gateways.collect(),
-            mixes: mixes.map(|node| node.host.mix_stats().unwrap_or_default()).collect(),
+            mixes: mixes
+                .map(|node| node.host.mix_stats().unwrap_or_default())
+                .collect(),
             link_losses: self.link_losses + losses.sum::<u64>(),
         }
     }

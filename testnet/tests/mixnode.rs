@@ -143,7 +143,7 @@ fn injected_loss_drops_the_asked_share_and_counts_it() {
 fn a_packet_that_ends_here_is_counted_as_misrouted() {
     let mut net = Net::new();
     let mut node = net.node(manual(1, None));
-    let packet = net.packet_for(&net.route(1)[..1].to_vec(), Duration::ZERO);
+    let packet = net.packet_for(&net.route(1)[..1], Duration::ZERO);
     net.deliver(&mut node, at(0), KeyRotation::Odd, &packet);
     assert_eq!(node.stats().misrouted, 1);
 }

@@ -43,7 +43,7 @@ impl Clock {
 
 /// A node of either kind.
 pub(super) enum Machine {
-    Mix(MixNode),
+    Mix(Box<MixNode>),
     Gateway(Box<Gateway>),
 }
 

@@ -191,14 +191,16 @@ impl Loopback {
 
     /// The network as a fixed topology, valid for the current key rotation.
     #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a process cannot open as many sockets as a topology may hold nodes"
+    )]
     pub fn topology(&self) -> Arc<Topology> {
         let mut directory = self
             .directory
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let topology = directory.topology(unix_now());
-        // u16 numbers of nodes stay below what a topology may hold, or `start` would have failed
-        // to bind as many sockets
         Arc::new(topology.expect("a loopback network fits a topology"))
     }
 

@@ -202,7 +202,7 @@ impl<'e> Network<'e> {
             loss: self.config.loss,
             limits: MixLimits::default(),
         };
-        let machine = Machine::Mix(MixNode::new(config, self.clock.now(), unix_now()));
+        let machine = Machine::Mix(Box::new(MixNode::new(config, self.clock.now(), unix_now())));
         let node = Node::new(self.executor, self.clock, machine);
         node.host.listen_for_nodes(socket)?;
         self.running_mixes.push(node);

@@ -137,6 +137,20 @@ proptest! {
     }
 
     #[test]
+    fn the_same_seed_and_events_give_the_same_actions(
+        inputs in prop::collection::vec(any_input(), 0..20),
+    ) {
+        let run = || {
+            let mut world = World::new();
+            let (_, connection) = world.ready(1);
+            world.disconnect(connection);
+            inputs.iter().for_each(|input| feed(&mut world, input));
+            core::iter::from_fn(|| world.next()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(run(), run());
+    }
+
+    #[test]
     fn in_a_session_every_frame_gets_exactly_one_text(
         frames in prop::collection::vec(any_input(), 0..20),
     ) {

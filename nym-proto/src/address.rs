@@ -56,18 +56,14 @@ impl Recipient {
 
     /// Reads the binary form; exactly 96 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecipientError> {
-        let bytes: &[u8; Self::SIZE] = bytes
-            .try_into()
-            .map_err(|_| RecipientError::Length(bytes.len()))?;
-        let part = |i: usize| -> [u8; 32] {
-            let mut out = [0; 32];
-            out.copy_from_slice(&bytes[32 * i..32 * (i + 1)]);
-            out
+        let (parts, rest) = bytes.as_chunks::<32>();
+        let (&[identity, encryption, gateway], []) = (parts, rest) else {
+            return Err(RecipientError::Length(bytes.len()));
         };
         Ok(Self {
-            identity: IdentityKey::from_bytes(part(0)).map_err(RecipientError::Identity)?,
-            encryption: PublicKey::from_bytes(part(1)),
-            gateway: IdentityKey::from_bytes(part(2)).map_err(RecipientError::Gateway)?,
+            identity: IdentityKey::from_bytes(identity).map_err(RecipientError::Identity)?,
+            encryption: PublicKey::from_bytes(encryption),
+            gateway: IdentityKey::from_bytes(gateway).map_err(RecipientError::Gateway)?,
         })
     }
 }
@@ -179,9 +175,11 @@ impl NodeAddress {
             6 => 18,
             other => return Err(NodeAddressError::Family(other)),
         };
-        let rest = rest.get(..size).ok_or(NodeAddressError::TooShort)?;
-        let port = u16::from_be_bytes([rest[0], rest[1]]);
-        let ip = &rest[2..];
+        let (port, ip) = rest
+            .get(..size)
+            .and_then(|rest| rest.split_first_chunk::<2>())
+            .ok_or(NodeAddressError::TooShort)?;
+        let port = u16::from_be_bytes(*port);
         let ip = match <[u8; 4]>::try_from(ip) {
             Ok(v4) => IpAddr::V4(Ipv4Addr::from(v4)),
             Err(_) => {
@@ -208,5 +206,83 @@ impl fmt::Display for NodeAddress {
 impl fmt::Debug for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeAddress({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::identity::IdentityKeyPair;
+
+    fn recipient(identity: [u8; 32], encryption: [u8; 32], gateway: [u8; 32]) -> Recipient {
+        Recipient {
+            identity: *IdentityKeyPair::from_seed(&identity).public(),
+            encryption: PublicKey::from_bytes(encryption),
+            gateway: *IdentityKeyPair::from_seed(&gateway).public(),
+        }
+    }
+
+    fn node_address() -> impl Strategy<Value = NodeAddress> {
+        (any::<core::net::IpAddr>(), any::<u16>())
+            .prop_map(|(ip, port)| NodeAddress::new(SocketAddr::new(ip, port)))
+    }
+
+    proptest! {
+        #[test]
+        fn recipients_survive_both_forms(i: [u8; 32], e: [u8; 32], g: [u8; 32]) {
+            let recipient = recipient(i, e, g);
+            prop_assert_eq!(Recipient::from_bytes(&recipient.to_bytes()), Ok(recipient));
+            prop_assert_eq!(recipient.to_string().parse(), Ok(recipient));
+        }
+
+        #[test]
+        fn a_recipient_of_any_other_length_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assume!(bytes.len() != Recipient::SIZE);
+            prop_assert_eq!(Recipient::from_bytes(&bytes), Err(RecipientError::Length(bytes.len())));
+        }
+
+        #[test]
+        fn a_flipped_bit_gives_another_recipient_or_none(i: [u8; 32], bit in 0usize..768) {
+            let recipient = recipient(i, i, i);
+            let mut bytes = recipient.to_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_ne!(Recipient::from_bytes(&bytes), Ok(recipient));
+        }
+
+        #[test]
+        fn any_text_is_a_recipient_that_prints_the_same_or_an_error(text in ".{0,150}") {
+            if let Ok(recipient) = text.parse::<Recipient>() {
+                prop_assert_eq!(recipient.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn node_addresses_survive_every_padding(address in node_address()) {
+            let long: [u8; 32] = address.to_padded();
+            let short: [u8; 19] = address.to_padded();
+            prop_assert_eq!(NodeAddress::decode(&long), Ok(address));
+            prop_assert_eq!(NodeAddress::decode(&short), Ok(address));
+            prop_assert_eq!(NodeAddress::decode(&long[..address.encoded_len()]), Ok(address));
+        }
+
+        #[test]
+        fn a_node_address_cut_short_is_refused(address in node_address(), cut in 0usize..19) {
+            prop_assume!(cut < address.encoded_len());
+            let bytes: [u8; 19] = address.to_padded();
+            prop_assert_eq!(NodeAddress::decode(&bytes[..cut]), Err(NodeAddressError::TooShort));
+        }
+
+        #[test]
+        fn any_bytes_are_a_node_address_that_encodes_the_same_or_an_error(bytes: [u8; 32]) {
+            if let Ok(address) = NodeAddress::decode(&bytes) {
+                let again: [u8; 32] = address.to_padded();
+                let length = address.encoded_len();
+                prop_assert_eq!(&again[..length], &bytes[..length]);
+            } else {
+                prop_assert!(bytes[0] != 4 && bytes[0] != 6);
+            }
+        }
     }
 }

@@ -24,12 +24,18 @@ pub enum Purpose {
     Delays,
     /// Initial secrets, ephemeral keys, SURB encryption keys, header padding, ack IVs.
     Packets,
-    /// Set ids, sender tags, message numbers.
+    /// Set ids.
     Identifiers,
     /// Handshake secrets, salts and the nonces of frames to the gateway.
     Gateway,
-    /// Jitter of back-off and of directory refreshes, choice of gateway.
+    /// Choice of the gateway.
     Link,
+    /// Jitter of the pauses between connections.
+    Backoff,
+    /// Jitter of directory refreshes.
+    Directory,
+    /// Sender tags.
+    Tags,
     /// Identity, encryption and ack keys of a new client.
     Identity,
     /// A stream for users of this crate (embedded networks, simulators).
@@ -47,6 +53,9 @@ impl Purpose {
             Self::Gateway => 6,
             Self::Link => 7,
             Self::Identity => 8,
+            Self::Backoff => 9,
+            Self::Directory => 10,
+            Self::Tags => 11,
             Self::Other(n) => (1 << 32) | n as u64,
         }
     }

@@ -59,3 +59,63 @@ impl Default for Limits {
         }
     }
 }
+
+/// Bytes of a fragment's record while it waits for its ack: two tree entries, rounded up.
+const IN_FLIGHT_BYTES: usize = 256;
+/// Bytes of the smallest fragment payload, for counting fragments. (protocol: messages 10)
+const FRAGMENT_PAYLOAD_MIN: usize = 1601;
+/// Bytes of a SURB as it is held, its tree or queue entry included.
+const SURB_BYTES: usize = 640;
+/// Bytes of a key of a SURB given out, with its two tree entries.
+const REPLY_KEY_BYTES: usize = 384;
+/// Bytes of bookkeeping per message, correspondent or recipient.
+const RECORD_BYTES: usize = 1024;
+/// Largest frame that can wait in an action. (protocol: gateway 9.4)
+const FRAME_BYTES: usize = 34_000;
+
+impl Limits {
+    /// The most memory, in bytes, that the collections of a client can hold together when every
+    /// one of them is full. An estimate from above; the topology (at most 20,000 nodes) and the
+    /// payload of frames handed in are not counted.
+    #[must_use]
+    pub fn memory_max(&self) -> usize {
+        let fragments = self.outbox_bytes_max / FRAGMENT_PAYLOAD_MIN + self.outbox_messages_max;
+        let records = self.outbox_messages_max
+            + self.inbox_messages_max
+            + self.correspondents_max
+            + self.tags_max
+            + self.gateway_requests_max;
+        [
+            self.outbox_bytes_max,
+            self.inbox_bytes_max,
+            self.reassembly.memory_max(),
+            fragments.saturating_mul(IN_FLIGHT_BYTES),
+            self.surbs_max.saturating_mul(SURB_BYTES),
+            self.reply_keys_max.saturating_mul(REPLY_KEY_BYTES),
+            records.saturating_mul(RECORD_BYTES),
+            self.actions_max.saturating_mul(FRAME_BYTES),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_limits_add_up_to_less_than_a_gigabyte() {
+        let max = Limits::default().memory_max();
+        assert!((128 << 20..1 << 30).contains(&max), "{max}");
+    }
+
+    #[test]
+    fn absurd_limits_saturate() {
+        let limits = Limits {
+            actions_max: usize::MAX,
+            ..Limits::default()
+        };
+        assert_eq!(limits.memory_max(), usize::MAX);
+    }
+}

@@ -109,7 +109,14 @@ impl Outgoing {
     /// A message on the general lane with the default limits.
     #[must_use]
     pub fn new(id: MessageId, target: Target, data: Bytes) -> Self {
-        Self { id, target, data, lane: Lane::General, attempts_max: None, expires_after: None }
+        Self {
+            id,
+            target,
+            data,
+            lane: Lane::General,
+            attempts_max: None,
+            expires_after: None,
+        }
     }
 }
 
@@ -202,56 +209,50 @@ pub enum Event {
     Shutdown(Shutdown),
 }
 
-/// Why a message was not accepted. Hands the message back.
+/// A message was not accepted. Hands it back.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("{reason}")]
+pub struct Refused {
+    /// Why.
+    pub reason: RefusedReason,
+    /// The message, untouched.
+    pub message: Box<Outgoing>,
+}
+
+/// Why a message was not accepted. Only [`Full`](Self::Full) passes by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum RefusedReason {
     /// Not now: the queue is full. [`Action::Writable`](super::Action::Writable) tells when to try
     /// again.
     #[error("the outgoing queue is full; try again when there is room")]
-    Full(Outgoing),
+    Full,
     /// Never: the message is larger than the limit.
-    #[error("the message has {} bytes, the limit is {max}", .message.data.len())]
+    #[error("the message has {bytes} bytes, the limit is {max}")]
     TooLarge {
-        /// The message.
-        message: Outgoing,
+        /// Bytes of the message.
+        bytes: usize,
         /// Largest size accepted, in bytes.
         max: usize,
     },
     /// Never: more SURBs than a message may carry.
-    #[error("a message may carry at most {max} SURBs")]
+    #[error("a message may carry at most {max} SURBs, not {surbs}")]
     TooManySurbs {
-        /// The message.
-        message: Outgoing,
+        /// SURBs asked for.
+        surbs: u16,
         /// Largest number accepted.
         max: u16,
     },
-    /// Never: a reply must carry at least one byte (protocol: messages 4.2).
+    /// Never: a reply must carry at least one byte. (protocol: messages 4.2)
     #[error("an empty reply cannot be received by anybody")]
-    EmptyReply(Outgoing),
+    EmptyReply,
     /// No message with this sender tag has arrived, so there are no SURBs to reply with.
     #[error("no SURBs are known for this sender tag")]
-    UnknownTag(Outgoing),
+    UnknownTag,
     /// A message with this id is still unfinished.
     #[error("a message with this id is still unfinished")]
-    DuplicateId(Outgoing),
+    DuplicateId,
     /// The client is shutting down or has stopped.
     #[error("the client is shutting down")]
-    ShuttingDown(Outgoing),
-}
-
-impl Refused {
-    /// The message that was refused.
-    #[must_use]
-    pub fn into_message(self) -> Outgoing {
-        match self {
-            Self::Full(message)
-            | Self::TooLarge { message, .. }
-            | Self::TooManySurbs { message, .. }
-            | Self::EmptyReply(message)
-            | Self::UnknownTag(message)
-            | Self::DuplicateId(message)
-            | Self::ShuttingDown(message) => message,
-        }
-    }
+    ShuttingDown,
 }

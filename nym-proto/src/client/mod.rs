@@ -1,9 +1,689 @@
-//! The client state machine.
+//! The client state machine: events in, actions out.
+//!
+//! [`Client`] holds one part for each concern and passes between them; the parts do not know each
+//! other. See the crate documentation for the run loop.
 
+mod accept;
+mod acks;
 mod action;
 mod config;
+mod directory;
+mod emit;
 mod event;
+mod inbox;
+mod outbox;
+mod outgoing;
+mod receive;
+mod replies;
+mod schedule;
+mod session;
+mod stats;
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use action::*;
 pub use config::*;
 pub use event::*;
+pub use stats::Stats;
+
+use self::acks::Acks;
+use self::directory::{Directory, DirectoryOutput};
+use self::inbox::Inbox;
+use self::outbox::Outbox;
+use self::replies::Replies;
+use self::schedule::Schedule;
+use self::session::{Gateway, Session, SessionOutput};
+use crate::address::Recipient;
+use crate::entropy::{Entropy, Purpose, Stream};
+use crate::identity::{Identity, IdentityKey};
+use crate::sphinx::{PacketBuilder, SphinxBuilder};
+use crate::time::{Instant, UnixTime};
+use crate::topology::{Node, Topology};
+
+/// How often what is stale is looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Overdue fragments, expired messages: handled at most this many in one call.
+const BATCH_MAX: usize = 64;
+/// Overlap of rotations while the length of an epoch is not known. protocol: client 3.9
+const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// A mixnet client as a pure state machine.
+///
+/// Hand it events with [`handle`](Self::handle), do what [`poll_action`](Self::poll_action) says,
+/// and call [`handle`](Self::handle) with [`Event::Tick`] at [`next_deadline`](Self::next_deadline).
+pub struct Client {
+    config: Config,
+    identity: Identity,
+    builder: Box<dyn PacketBuilder>,
+    streams: Streams,
+    now: Instant,
+    schedule: Schedule,
+    outbox: Outbox,
+    acks: Acks,
+    inbox: Inbox,
+    replies: Replies,
+    session: Session,
+    directory: Directory,
+    topology: Option<Arc<Topology>>,
+    /// Last known details of our gateway, with the rotation its key belongs to.
+    own_gateway: Option<(Node, u32)>,
+    /// Gateways that turned out unusable.
+    unusable: Vec<IdentityKey>,
+    connectivity: Connectivity,
+    is_blocked: bool,
+    was_refused: bool,
+    was_up: bool,
+    drain_until: Option<Instant>,
+    is_stopped: bool,
+    next_housekeeping: Instant,
+    epoch_duration: Duration,
+    announced: Option<Deadline>,
+    actions: VecDeque<Action>,
+    stats: Stats,
+}
+
+/// The streams of randomness that are not owned by one concern.
+struct Streams {
+    routes: Stream,
+    delays: Stream,
+    packets: Stream,
+    link: Stream,
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client")
+            .field("connectivity", &self.connectivity)
+            .field("now", &self.now)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes a client. It begins to act at once: poll its first actions.
+    ///
+    /// `seed` is all the randomness of the run and must come from a cryptographic source and be
+    /// used once. `now` and `unix_time` are the two clocks at this moment.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+        unix_time: UnixTime,
+    ) -> Self {
+        Self::with_builder(
+            config,
+            identity,
+            seed,
+            now,
+            unix_time,
+            Box::new(SphinxBuilder::new()),
+        )
+    }
+
+    /// As [`new`](Self::new), with another packet builder.
+    #[must_use]
+    pub fn with_builder(
+        config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+        unix_time: UnixTime,
+        builder: Box<dyn PacketBuilder>,
+    ) -> Self {
+        let entropy = Entropy::new(seed);
+        let (bases, fixed) = match &config.network {
+            Network::Directory(bases) => (bases.clone(), None),
+            Network::Fixed(topology) => (Vec::new(), Some(topology.clone())),
+        };
+        let session_streams = (
+            entropy.stream(Purpose::Gateway),
+            entropy.stream(Purpose::Backoff),
+        );
+        let mut client = Self {
+            schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule)),
+            outbox: Outbox::new(
+                &config.limits,
+                config.traffic.packet_size,
+                entropy.stream(Purpose::Identifiers),
+            ),
+            acks: Acks::new(config.acks),
+            inbox: Inbox::new(&config.limits),
+            replies: Replies::new(
+                config.replies,
+                &config.limits,
+                entropy.stream(Purpose::Tags),
+            ),
+            session: Session::new(
+                identity.identity.clone(),
+                config.registration.clone(),
+                config.limits.gateway_requests_max,
+                now,
+                unix_time,
+                session_streams,
+            ),
+            directory: Directory::new(
+                bases,
+                config.min_performance,
+                now,
+                entropy.stream(Purpose::Directory),
+            ),
+            streams: Streams {
+                routes: entropy.stream(Purpose::Routes),
+                delays: entropy.stream(Purpose::Delays),
+                packets: entropy.stream(Purpose::Packets),
+                link: entropy.stream(Purpose::Link),
+            },
+            config,
+            identity,
+            builder,
+            now,
+            topology: None,
+            own_gateway: None,
+            unusable: Vec::new(),
+            connectivity: Connectivity::Offline,
+            is_blocked: false,
+            was_refused: false,
+            was_up: false,
+            drain_until: None,
+            is_stopped: false,
+            next_housekeeping: now + HOUSEKEEPING,
+            epoch_duration: EPOCH_DEFAULT,
+            announced: None,
+            actions: VecDeque::new(),
+            stats: Stats::default(),
+        };
+        if let Some(topology) = fixed {
+            client.install_topology(topology, 0);
+        }
+        client.directory.tick(now);
+        client.pass_on();
+        client
+    }
+
+    /// Takes an event that happened at `now`. Does a bounded amount of work and never blocks.
+    /// A clock that jumps back is taken to stand still.
+    ///
+    /// # Errors
+    /// Only for [`Event::Send`]: the message was not accepted and comes back.
+    pub fn handle(&mut self, now: Instant, event: Event) -> Result<(), Refused> {
+        self.now = self.now.max(now);
+        let now = self.now;
+        if self.is_stopped {
+            return match event {
+                Event::Send(message) => Err(Refused {
+                    reason: RefusedReason::ShuttingDown,
+                    message: Box::new(message),
+                }),
+                _ => Ok(()),
+            };
+        }
+        let result = match event {
+            Event::Send(message) => self.accept(message),
+            other => {
+                self.dispatch(now, other);
+                Ok(())
+            }
+        };
+        self.work();
+        result
+    }
+
+    fn dispatch(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Tick | Event::Send(_) => {}
+            Event::GatewayConnected {
+                connection,
+                unix_time,
+            } => {
+                self.session.set_clock(now, unix_time);
+                self.session.connected(now, connection);
+            }
+            Event::GatewayFrame { connection, frame } => {
+                self.stats.bytes_received += frame.len() as u64;
+                self.session.frame(now, connection, frame);
+            }
+            Event::GatewayBlocked { connection } => self.set_blocked(connection, true),
+            Event::GatewayWritable { connection } => self.set_blocked(connection, false),
+            Event::GatewayClosed { connection, reason } => {
+                self.session.closed(now, connection, reason)
+            }
+            Event::Fetched {
+                fetch,
+                result,
+                unix_time,
+            } => {
+                self.session.set_clock(now, unix_time);
+                self.directory.fetched(now, fetch, result);
+            }
+            Event::CloseLane(lane) => {
+                for key in self.outbox.in_lane(lane) {
+                    self.end(key, Outcome::Failed(FailReason::LaneClosed));
+                }
+            }
+            Event::Taken(messages) => self
+                .inbox
+                .taken(messages, self.config.limits.delivery_window),
+            Event::NetworkChanged { unix_time } => {
+                self.session.set_clock(now, unix_time);
+                self.session.hurry(now);
+                self.directory.refresh_now(now);
+            }
+            Event::Shutdown(Shutdown::Now) => self.stop(StopReason::Requested),
+            Event::Shutdown(Shutdown::Drain(within)) => {
+                let until = now + within;
+                self.drain_until =
+                    Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
+            }
+        }
+    }
+
+    /// The next action, in the order they were decided. `None` until something happens again.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        if self.is_stopped {
+            return None;
+        }
+        if let Some(delivery) = self.inbox.poll_delivery() {
+            self.stats.messages_delivered += 1;
+            return Some(Action::Deliver(delivery));
+        }
+        let deadline = self.next_deadline();
+        if deadline != self.announced {
+            self.announced = deadline;
+            return Some(Action::SetTimer(deadline));
+        }
+        None
+    }
+
+    /// When the client wants to be woken next, and why. Changes with events only.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        if !self.actions.is_empty() {
+            return Some(Deadline {
+                at: self.now,
+                why: Wakeup::Actions,
+            });
+        }
+        if self.is_stopped {
+            return None;
+        }
+        let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
+        [
+            (self.schedule.deadline(), Wakeup::Slot),
+            (
+                self.acks.deadline().filter(|_| self.session.is_ready()),
+                Wakeup::Ack,
+            ),
+            (self.session.deadline(), Wakeup::Session),
+            (self.directory.deadline(), Wakeup::Directory),
+            (self.outbox.next_expiry(), Wakeup::Housekeeping),
+            (self.inbox.next_expiry(), Wakeup::Housekeeping),
+            (housekeeping, Wakeup::Housekeeping),
+            (self.drain_until, Wakeup::Shutdown),
+        ]
+        .into_iter()
+        .filter_map(|(at, why)| at.map(|at| Deadline { at, why }))
+        .min_by_key(|deadline| deadline.at)
+    }
+
+    /// The client's address, once its gateway is chosen.
+    #[must_use]
+    pub fn address(&self) -> Option<Recipient> {
+        let gateway = self.session.gateway()?.identity;
+        Some(Recipient {
+            identity: *self.identity.identity.public(),
+            encryption: self.identity.encryption.public(),
+            gateway,
+        })
+    }
+
+    /// Where the connection to the gateway stands.
+    #[must_use]
+    pub const fn connectivity(&self) -> Connectivity {
+        self.connectivity
+    }
+
+    /// Counters of this run.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Fragments of a lane that were never transmitted, exact at any time.
+    #[must_use]
+    pub fn lane_len(&self, lane: Lane) -> usize {
+        self.outbox.lane_len(lane)
+    }
+
+    /// Fragments transmitted and not acknowledged.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.acks.len()
+    }
+
+    /// The topology in use.
+    #[must_use]
+    pub const fn topology(&self) -> Option<&Arc<Topology>> {
+        self.topology.as_ref()
+    }
+
+    // ---- what time brings ------------------------------------------------------------------
+
+    fn work(&mut self) {
+        let now = self.now;
+        if self.is_stopped {
+            return;
+        }
+        self.session.tick(now);
+        self.directory.tick(now);
+        self.pass_on();
+        self.expire();
+        self.queue_overdue();
+        if self.next_housekeeping <= now {
+            self.housekeeping();
+        }
+        if let Some(kind) = self.schedule.poll(now) {
+            self.emit(kind);
+        }
+        self.pass_on();
+        self.say_writable();
+        let is_drained = self.drain_until.is_some() && !self.outbox.has_user_messages();
+        if is_drained || self.drain_until.is_some_and(|until| until <= now) {
+            self.stop(StopReason::Requested);
+        }
+    }
+
+    /// Carries out what session and directory decided, until neither has anything to say.
+    fn pass_on(&mut self) {
+        loop {
+            let from_session = self.session.outputs();
+            let from_directory = self.directory.outputs();
+            if from_session.is_empty() && from_directory.is_empty() {
+                break;
+            }
+            for output in from_session {
+                self.on_session(output);
+            }
+            for output in from_directory {
+                self.on_directory(output);
+            }
+        }
+        self.stats.bandwidth = self.session.bandwidth();
+    }
+
+    fn on_session(&mut self, output: SessionOutput) {
+        match output {
+            SessionOutput::Connect { connection, urls } => {
+                self.act(Action::Connect { connection, urls })
+            }
+            SessionOutput::Write { connection, frame } => self.write(connection, frame),
+            SessionOutput::Disconnect { connection } => self.act(Action::Disconnect { connection }),
+            SessionOutput::Connectivity(connectivity) => self.set_connectivity(connectivity),
+            SessionOutput::Registered(registration) => {
+                self.act(Action::Persist(Record::Registration(registration)));
+            }
+            SessionOutput::Up => self.on_up(),
+            SessionOutput::Down => self.is_blocked = false,
+            SessionOutput::Failed { failure, retry_in } => {
+                self.report(Fact::ConnectionFailed { failure, retry_in });
+            }
+            SessionOutput::Unusable(failure) => self.on_unusable(failure),
+            SessionOutput::Push(message) => self.receive(message),
+            SessionOutput::GatewayError(message) => self.report(Fact::GatewayError(message)),
+            SessionOutput::BadFrame => {
+                self.stats.bad_frames += 1;
+                self.report(Fact::BadFrame);
+            }
+        }
+    }
+
+    fn on_directory(&mut self, output: DirectoryOutput) {
+        match output {
+            DirectoryOutput::Fetch { fetch, url } => self.act(Action::Fetch { fetch, url }),
+            DirectoryOutput::Topology {
+                topology,
+                refused,
+                epoch_duration,
+            } => {
+                self.epoch_duration = epoch_duration;
+                self.install_topology(topology, refused);
+            }
+            DirectoryOutput::Failed { reason, retry_in } => {
+                self.report(Fact::DirectoryFailed { reason, retry_in });
+            }
+        }
+    }
+
+    fn on_up(&mut self) {
+        let now = self.now;
+        self.stats.sessions += 1;
+        self.is_blocked = false;
+        if let Some(address) = self.address().filter(|_| !self.was_up) {
+            self.was_up = true;
+            self.report(Fact::Address(address));
+        }
+        self.acks
+            .restart_timers(now, self.config.traffic.main_interval);
+        self.schedule.start(now);
+    }
+
+    fn on_unusable(&mut self, failure: SessionFailure) {
+        let failed = self.own_gateway.take().map(|(node, _)| node.identity);
+        self.unusable.extend(failed);
+        self.was_up = false;
+        if matches!(self.config.gateway, GatewayChoice::Given(_)) || !self.choose_gateway() {
+            self.stop(StopReason::NoGateway(failure));
+        }
+    }
+
+    fn install_topology(&mut self, topology: Arc<Topology>, refused: usize) {
+        let topology = self.pin_gateway(topology);
+        let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
+        self.replies
+            .set_rotation(self.now, topology.rotation(), self.epoch_duration);
+        self.topology = Some(topology);
+        self.report(Fact::Topology {
+            epoch,
+            nodes,
+            refused,
+        });
+        if self.session.gateway().is_none()
+            && !self.choose_gateway()
+            && let GatewayChoice::Given(identity) = self.config.gateway
+        {
+            self.stop(StopReason::UnknownGateway(identity));
+        }
+    }
+
+    /// Keeps the last known details of our gateway for the rest of the rotation if a new topology
+    /// does not list it. (protocol: client 3.7)
+    fn pin_gateway(&mut self, topology: Arc<Topology>) -> Arc<Topology> {
+        let Some((node, rotation_id)) = &mut self.own_gateway else {
+            return topology;
+        };
+        if let Some(fresh) = topology.node_by_identity(&node.identity) {
+            *node = fresh.clone();
+            *rotation_id = topology.rotation_id();
+            return topology;
+        }
+        if *rotation_id != topology.rotation_id() {
+            return topology;
+        }
+        Arc::new(topology.with_node(node.clone()))
+    }
+
+    /// Chooses a gateway and connects to it. False if there is none to choose.
+    fn choose_gateway(&mut self) -> bool {
+        let Some(topology) = self.topology.clone() else {
+            return true;
+        };
+        let kept = self
+            .config
+            .registration
+            .as_ref()
+            .map(|registration| registration.gateway);
+        let node = match self.config.gateway {
+            GatewayChoice::Given(identity) => topology.node_by_identity(&identity).cloned(),
+            GatewayChoice::Random => {
+                let mut candidates =
+                    topology.candidates(self.config.min_performance, self.config.tls);
+                candidates.retain(|node| !self.unusable.contains(&node.identity));
+                let kept =
+                    kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
+                let drawn = self.streams.link.index(candidates.len());
+                kept.or_else(|| candidates.get(drawn).copied()).cloned()
+            }
+        };
+        let Some(node) = node else { return false };
+        let urls = node
+            .entry
+            .as_ref()
+            .map(|entry| entry.urls(self.config.tls))
+            .unwrap_or_default();
+        if urls.is_empty() {
+            return false;
+        }
+        let gateway = Gateway {
+            identity: node.identity,
+            urls,
+        };
+        self.own_gateway = Some((node, topology.rotation_id()));
+        self.session.use_gateway(self.now, gateway);
+        true
+    }
+
+    /// Fragments that are overdue queue for their next transmission, or end their message.
+    fn queue_overdue(&mut self) {
+        if !self.session.is_ready() {
+            return;
+        }
+        for _ in 0..BATCH_MAX {
+            let Some((id, key, attempts)) = self.acks.poll_overdue(self.now) else {
+                break;
+            };
+            match self.outbox.get(key.message) {
+                None => self.acks.forget(id),
+                Some(message) if message.attempts_max.is_some_and(|max| attempts >= max) => {
+                    self.end(
+                        key.message,
+                        Outcome::Failed(FailReason::TooManyAttempts(attempts)),
+                    );
+                }
+                Some(_) => self.outbox.retransmit(id, key),
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        for _ in 0..BATCH_MAX {
+            let Some(key) = self.outbox.poll_expired(self.now) else {
+                break;
+            };
+            self.end(key, Outcome::Expired);
+        }
+        let sets = self.inbox.expire(self.now);
+        if sets > 0 {
+            self.stats.sets_dropped += sets as u64;
+            self.report(Fact::ReassemblyDropped { sets });
+        }
+    }
+
+    fn needs_housekeeping(&self) -> bool {
+        !self.outbox.is_empty() || self.schedule.deadline().is_some()
+    }
+
+    fn housekeeping(&mut self) {
+        let now = self.now;
+        self.next_housekeeping = now + HOUSEKEEPING;
+        self.replies.expire(now);
+        self.stats.surbs_dropped = self.replies.dropped();
+        for tag in self.outbox.waiting_tags() {
+            self.ask_for_surbs(tag);
+            if self.replies.is_silent(now, &tag) {
+                self.give_up_replies(tag);
+            }
+        }
+    }
+
+    // ---- small things ----------------------------------------------------------------------
+
+    /// Ends a message, whichever way.
+    fn end(&mut self, key: u64, outcome: Outcome) {
+        let Some(message) = self.outbox.remove(key) else {
+            return;
+        };
+        for id in message.transmitted_ids() {
+            self.acks.forget(id);
+        }
+        let Some(id) = message.user else { return };
+        match outcome {
+            Outcome::Acknowledged { .. } => self.stats.messages_acknowledged += 1,
+            _ => self.stats.messages_failed += 1,
+        }
+        self.act(Action::Outcome { id, outcome });
+    }
+
+    fn stop(&mut self, reason: StopReason) {
+        if self.is_stopped {
+            return;
+        }
+        for key in self.outbox.keys() {
+            self.end(key, Outcome::Failed(FailReason::Shutdown));
+        }
+        self.schedule.stop();
+        self.directory.stop();
+        self.session.stop();
+        self.pass_on();
+        while let Some(delivery) = self.inbox.poll_delivery() {
+            self.stats.messages_delivered += 1;
+            self.act(Action::Deliver(delivery));
+        }
+        self.set_connectivity(Connectivity::Closed);
+        self.act(Action::SetTimer(None));
+        self.act(Action::Stopped(reason));
+        self.is_stopped = true;
+    }
+
+    fn say_writable(&mut self) {
+        if self.was_refused && self.outbox.is_half_empty() {
+            self.was_refused = false;
+            self.act(Action::Writable);
+        }
+    }
+
+    fn set_blocked(&mut self, connection: ConnectionId, is_blocked: bool) {
+        if self.session.is_current(connection) {
+            self.is_blocked = is_blocked;
+        }
+    }
+
+    fn set_connectivity(&mut self, connectivity: Connectivity) {
+        if self.connectivity != connectivity {
+            self.connectivity = connectivity;
+            self.report(Fact::Connectivity(connectivity));
+        }
+    }
+
+    fn write(&mut self, connection: ConnectionId, frame: WsFrame) {
+        self.stats.bytes_written += frame.len() as u64;
+        self.act(Action::Write { connection, frame });
+    }
+
+    /// Facts are dropped while the shell does not drain its actions; everything else is needed.
+    fn report(&mut self, fact: Fact) {
+        if self.actions.len() < self.config.limits.actions_max {
+            self.act(Action::Report(fact));
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+}

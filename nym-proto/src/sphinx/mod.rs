@@ -2,8 +2,9 @@
 //! (protocol: sphinx)
 //!
 //! Everything here is deterministic: the randomness of a packet is drawn from a
-//! [`Stream`](crate::entropy::Stream) that the caller passes in.
+//! [`Stream`] that the caller passes in.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use thiserror::Error;
@@ -122,6 +123,13 @@ impl KeyRotation {
             id if id % 2 == 1 => Self::Odd,
             _ => Self::Even,
         }
+    }
+
+    /// The id of the rotation that `epoch` belongs to, from the absolute id of the first epoch and
+    /// the number of epochs a rotation lasts.
+    #[must_use]
+    pub const fn id_at(epoch: u32, initial_epoch: u32, validity_epochs: NonZeroU32) -> u32 {
+        epoch.saturating_sub(initial_epoch) / validity_epochs.get()
     }
 
     /// The wire value.
@@ -249,10 +257,12 @@ pub trait PacketBuilder: Send {
 mod build;
 mod crypto;
 mod frame;
+mod header;
 mod peel;
 mod surb;
 
 pub use build::SphinxBuilder;
-
+pub use frame::{Frame, FrameDecoder, FrameError, FrameHeader};
+pub use header::HeaderInputs;
 pub use peel::{Opened, PacketPeeler, PeelError, Peeled, ReplayTag, SphinxPeeler};
-pub use surb::{Surb, SurbError};
+pub use surb::{Surb, SurbError, SurbKeys};

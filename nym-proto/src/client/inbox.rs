@@ -1,0 +1,98 @@
+//! Acks and fragments in; whole messages out, exactly once.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::action::{Delivery, DeliveryOrigin};
+use crate::limits::Limits;
+use crate::message::{FragmentHeader, Inserted, Origin, Reassembler};
+use crate::time::Instant;
+
+/// What became of a fragment.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// Its message is not complete yet.
+    Incomplete,
+    /// It was here before.
+    Duplicate,
+    /// It is no fragment, or contradicts what came before.
+    Bad,
+    /// The last missing fragment: the message, without padding.
+    Complete(Bytes),
+}
+
+/// Reassembly, and the queue of messages the application has not taken yet.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    reassembler: Reassembler,
+    /// Messages the application is ready to take.
+    window: u32,
+    waiting: VecDeque<Delivery>,
+    waiting_bytes: usize,
+    bytes_max: usize,
+    messages_max: usize,
+}
+
+impl Inbox {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            reassembler: Reassembler::new(limits.reassembly),
+            window: limits.delivery_window.max(1),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            bytes_max: limits.inbox_bytes_max,
+            messages_max: limits.inbox_messages_max,
+        }
+    }
+
+    /// Takes a decrypted fragment.
+    pub(super) fn insert(&mut self, now: Instant, origin: Origin, fragment: &[u8]) -> Arrival {
+        let Ok((header, payload)) = FragmentHeader::decode(fragment) else {
+            return Arrival::Bad;
+        };
+        match self.reassembler.insert(now, origin, &header, payload) {
+            Inserted::Incomplete => Arrival::Incomplete,
+            Inserted::Duplicate => Arrival::Duplicate,
+            Inserted::Complete { message, .. } => Arrival::Complete(Bytes::from(message)),
+            Inserted::Dropped(_) => Arrival::Bad,
+        }
+    }
+
+    /// A message for the application. Gives it back as `Err` if there is no room for it.
+    pub(super) fn deliver(&mut self, data: Bytes, origin: DeliveryOrigin) -> Result<(), Bytes> {
+        if self.waiting.len() >= self.messages_max
+            || self.waiting_bytes.saturating_add(data.len()) > self.bytes_max
+        {
+            return Err(data);
+        }
+        self.waiting_bytes += data.len();
+        self.waiting.push_back(Delivery { data, origin });
+        Ok(())
+    }
+
+    /// The next message the application is ready to take.
+    pub(super) fn poll_delivery(&mut self) -> Option<Delivery> {
+        if self.window == 0 {
+            return None;
+        }
+        let delivery = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(delivery.data.len());
+        self.window -= 1;
+        Some(delivery)
+    }
+
+    /// The application has taken messages.
+    pub(super) fn taken(&mut self, messages: u32, window_max: u32) {
+        self.window = self.window.saturating_add(messages).min(window_max.max(1));
+    }
+
+    /// Drops stale sets and returns how many sets were dropped since the last call.
+    pub(super) fn expire(&mut self, now: Instant) -> usize {
+        self.reassembler.expire(now)
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.reassembler.next_expiry()
+    }
+}

@@ -1,0 +1,128 @@
+//! What the gateway pushes: acks and packets. (protocol: messages 10, client 8)
+
+use bytes::{Bytes, BytesMut};
+
+use super::inbox::Arrival;
+use super::replies::ClaimedKey;
+use super::{Client, DeliveryOrigin, Fact, Outcome};
+use crate::message::{
+    ACK_LEN, AckId, Envelope, Origin, RepliableContent, ReplyContent, is_cover, open, open_ack,
+    open_reply, reply_digest_of,
+};
+
+impl Client {
+    /// A pushed message, classified by its length.
+    pub(super) fn receive(&mut self, message: BytesMut) {
+        if message.len() == ACK_LEN {
+            self.receive_ack(&message);
+        } else {
+            self.receive_packet(message);
+        }
+    }
+
+    fn receive_ack(&mut self, ack: &[u8]) {
+        let id = match open_ack(&self.identity.ack, ack) {
+            Some(AckId::Fragment(id)) => id,
+            Some(AckId::Cover) => {
+                self.stats.cover_acks_received += 1;
+                return;
+            }
+            None => {
+                self.stats.acks_unknown += 1;
+                return;
+            }
+        };
+        let Some(acked) = self.acks.acked(id) else {
+            self.stats.acks_unknown += 1;
+            return;
+        };
+        self.stats.acks_received += 1;
+        let key = acked.key.message;
+        let Some(message) = self.outbox.get_mut(key) else {
+            return;
+        };
+        if acked.was_waiting {
+            message.waiting = message.waiting.saturating_sub(1);
+        }
+        if message.ack() {
+            let outcome = Outcome::Acknowledged {
+                fragments: message.fragments(),
+                retransmissions: message.retransmissions,
+                took: message.age(self.now),
+            };
+            self.end(key, outcome);
+        }
+    }
+
+    fn receive_packet(&mut self, mut packet: BytesMut) {
+        let claimed = reply_digest_of(&packet).and_then(|digest| self.replies.claim(&digest));
+        let fragment = match &claimed {
+            Some(claimed) => open_reply(&claimed.key, &mut packet),
+            None => open(&self.identity.encryption, &mut packet),
+        };
+        let Some(fragment) = fragment else {
+            self.stats.bad_packets += 1;
+            return;
+        };
+        if claimed.is_none() && is_cover(fragment) {
+            self.stats.cover_received += 1;
+            return;
+        }
+        let origin = claimed
+            .as_ref()
+            .map_or(Origin::Open, |claimed| Origin::Reply(claimed.conversation));
+        match self.inbox.insert(self.now, origin, fragment) {
+            Arrival::Bad => self.stats.bad_packets += 1,
+            Arrival::Incomplete => self.stats.fragments_received += 1,
+            Arrival::Duplicate => self.stats.duplicate_fragments += 1,
+            Arrival::Complete(message) => {
+                self.stats.fragments_received += 1;
+                self.receive_message(message, claimed);
+            }
+        }
+    }
+
+    /// A complete message. A reply is believed only if it came through a SURB of ours, and nothing
+    /// but a reply may. (protocol: messages 4.2)
+    fn receive_message(&mut self, message: Bytes, claimed: Option<ClaimedKey>) {
+        match (Envelope::decode(message), claimed) {
+            (Ok(Envelope::Plain(data)), None) => self.deliver(data, DeliveryOrigin::Plain),
+            (Ok(Envelope::Repliable { tag, content }), None) => {
+                let (surbs, is_answer, data) = match content {
+                    RepliableContent::Data { surbs, data } => (surbs, false, Some(data)),
+                    RepliableContent::AdditionalSurbs(surbs) => (surbs, true, None),
+                    RepliableContent::Heartbeat(surbs) => (surbs, false, None),
+                };
+                self.stats.surbs_received += surbs.surbs.len() as u64;
+                self.replies.store(self.now, tag, surbs, is_answer);
+                self.ask_for_surbs(tag);
+                if let Some(data) = data {
+                    self.deliver(data, DeliveryOrigin::Anonymous(tag));
+                }
+            }
+            (Ok(Envelope::Reply(ReplyContent::Data(data))), Some(claimed)) => {
+                self.deliver(data, DeliveryOrigin::Reply(claimed.recipient));
+            }
+            (
+                Ok(Envelope::Reply(ReplyContent::SurbRequest { recipient, amount })),
+                Some(claimed),
+            ) if recipient == claimed.recipient => {
+                self.answer_surb_request(recipient, amount);
+            }
+            (Ok(Envelope::Reply(ReplyContent::SurbRequest { .. })), _) => {
+                self.stats.surb_requests_refused += 1;
+            }
+            _ => {
+                self.stats.bad_messages += 1;
+                self.report(Fact::BadMessage);
+            }
+        }
+    }
+
+    fn deliver(&mut self, data: Bytes, origin: DeliveryOrigin) {
+        if let Err(data) = self.inbox.deliver(data, origin) {
+            self.stats.deliveries_dropped += 1;
+            self.report(Fact::DeliveryDropped { bytes: data.len() });
+        }
+    }
+}

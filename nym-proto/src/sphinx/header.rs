@@ -1,0 +1,211 @@
+//! Sphinx headers: the key schedule and the wrapping of the routing information.
+//! (protocol: sphinx 3, 4, 5)
+
+use core::fmt;
+
+use curve25519_dalek::MontgomeryPoint;
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::crypto::{
+    BETA_SIZE, SECRET_SIZE, SLOT_SIZE, STREAM_SIZE, apply_stream, blinding_factor, expand,
+    header_mac, mac_key, stream_key, xor,
+};
+use super::peel::{FLAG_FINAL, FLAG_FORWARD};
+use super::{BuildError, Delay, HEADER_SIZE, HOPS_MAX, Hop};
+
+/// Slot of the last hop, in front of its random padding: flag, version, destination, identifier.
+const FINAL_SIZE: usize = 1 + 3 + 32 + 16;
+/// Most random padding a header holds: that of a route of one hop. (protocol: sphinx 5)
+pub(super) const PADDING_MAX: usize = BETA_SIZE - FINAL_SIZE;
+
+/// Everything a header is made of, with nothing left to chance.
+///
+/// [`SphinxBuilder`](super::SphinxBuilder) draws the two random parts. Giving them here reproduces a packet byte for
+/// byte; giving them twice makes two packets that nodes take for replays of each other.
+#[derive(Clone)]
+pub struct HeaderInputs<'a> {
+    /// Version number in every block. 1, 257 and 258 use full payload keys, others seeds; only
+    /// 258 and 259 are in use on the network.
+    pub version: u16,
+    /// The hops, 1 to [`HOPS_MAX`].
+    pub route: &'a [Hop],
+    /// One delay per hop; the last one is not encoded.
+    pub delays: &'a [Delay],
+    /// What the last hop gets as the destination: the recipient's identity key.
+    pub destination: [u8; 32],
+    /// What the last hop gets as the identifier; 16 zero bytes on the network.
+    pub identifier: [u8; 16],
+    /// The initial secret, as drawn (it is clamped at use).
+    pub initial_secret: [u8; 32],
+    /// Padding of the final block. A longer route uses less from the front:
+    /// see [`padding_len`](Self::padding_len).
+    pub final_padding: [u8; 248],
+}
+
+impl HeaderInputs<'_> {
+    /// Bytes of padding in the final block of a route of `hops` hops (1 to [`HOPS_MAX`]).
+    #[must_use]
+    pub const fn padding_len(hops: usize) -> usize {
+        PADDING_MAX.saturating_sub(SLOT_SIZE * hops.saturating_sub(1))
+    }
+}
+
+impl Drop for HeaderInputs<'_> {
+    fn drop(&mut self) {
+        self.initial_secret.zeroize();
+    }
+}
+
+impl fmt::Debug for HeaderInputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeaderInputs(<redacted>)")
+    }
+}
+
+/// The secrets shared with the hops of a route.
+pub(super) struct Layers {
+    alpha: [u8; 32],
+    hops: usize,
+    secrets: Zeroizing<[[u8; SECRET_SIZE]; HOPS_MAX]>,
+}
+
+impl Layers {
+    /// Runs the key schedule. (protocol: sphinx 3)
+    ///
+    /// The schedule is a chain of X25519 functions, one more for every hop. All its factors are
+    /// multiples of 8 and so leave the prime-order subgroup only at the first step, where the
+    /// product of the factors gives the same as the chain; one multiplication per hop suffices.
+    pub(super) fn derive(inputs: &HeaderInputs<'_>) -> Result<Self, BuildError> {
+        check_route(inputs.route, inputs.delays)?;
+        let mut secrets = Zeroizing::new([[0; SECRET_SIZE]; HOPS_MAX]);
+        let mut eighth = Zeroizing::new(eighth_of_clamped(&inputs.initial_secret));
+        for ((i, hop), secret) in inputs.route.iter().enumerate().zip(secrets.iter_mut()) {
+            let shared = Zeroizing::new(multiply_by_eightfold(&eighth, hop.key.as_bytes()));
+            if *shared == [0; 32] {
+                return Err(BuildError::DegenerateKey(i));
+            }
+            *secret = *expand(&shared);
+            let factor = clamp_integer(*blinding_factor(secret));
+            *eighth *= Scalar::from_bytes_mod_order(factor);
+        }
+        Ok(Self {
+            alpha: MontgomeryPoint::mul_base_clamped(inputs.initial_secret).0,
+            hops: inputs.route.len(),
+            secrets,
+        })
+    }
+
+    pub(super) fn secrets(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &[u8; SECRET_SIZE]> + ExactSizeIterator {
+        self.secrets.iter().take(self.hops)
+    }
+
+    /// Wraps the routing information, from the last hop to the first.
+    pub(super) fn write_header(&self, inputs: &HeaderInputs<'_>, header: &mut [u8; HEADER_SIZE]) {
+        let mut streams = Zeroizing::new([[0; STREAM_SIZE]; HOPS_MAX]);
+        for (stream, secret) in streams.iter_mut().zip(self.secrets()) {
+            apply_stream(stream_key(secret), stream);
+        }
+        let version = inputs.version.to_be_bytes();
+        let mut beta = [0; BETA_SIZE];
+        let mut mac = [0; 16];
+        let layers = streams.iter().zip(self.secrets()).enumerate();
+        for (i, (stream, secret)) in layers.rev() {
+            if let (Some(next), Some(delay)) = (inputs.route.get(i + 1), inputs.delays.get(i)) {
+                beta.copy_within(..BETA_SIZE - SLOT_SIZE, SLOT_SIZE);
+                beta[0] = FLAG_FORWARD;
+                beta[1] = 0;
+                beta[2..4].copy_from_slice(&version);
+                beta[4..36].copy_from_slice(&next.address.to_padded::<32>());
+                beta[36..44].copy_from_slice(&delay.as_nanos().to_be_bytes());
+                beta[44..60].copy_from_slice(&mac);
+                xor(&mut beta, stream);
+            } else {
+                beta[0] = FLAG_FINAL;
+                beta[2..4].copy_from_slice(&version);
+                beta[4..36].copy_from_slice(&inputs.destination);
+                beta[36..52].copy_from_slice(&inputs.identifier);
+                beta[52..].copy_from_slice(&inputs.final_padding);
+                let (block, tail) = beta.split_at_mut(BETA_SIZE - SLOT_SIZE * i);
+                xor(block, stream);
+                write_filler(&streams, tail);
+            }
+            mac = header_mac(mac_key(secret), &beta);
+        }
+        header[..32].copy_from_slice(&self.alpha);
+        header[32..48].copy_from_slice(&mac);
+        header[48..].copy_from_slice(&beta);
+    }
+}
+
+/// What the earlier hops' decryption of appended zeros leaves behind the final block; one slot
+/// per earlier hop.
+fn write_filler(streams: &[[u8; STREAM_SIZE]; HOPS_MAX], filler: &mut [u8]) {
+    filler.fill(0);
+    let slots = 1..=filler.len() / SLOT_SIZE;
+    for (stream, slots) in streams.iter().zip(slots) {
+        xor(
+            filler.split_at_mut(SLOT_SIZE * slots).0,
+            stream.split_at(STREAM_SIZE - SLOT_SIZE * slots).1,
+        );
+    }
+}
+
+pub(super) fn check_route(route: &[Hop], delays: &[Delay]) -> Result<(), BuildError> {
+    let (hops, delays) = (route.len(), delays.len());
+    if !(1..=HOPS_MAX).contains(&hops) {
+        return Err(BuildError::RouteLength(hops));
+    }
+    if delays != hops {
+        return Err(BuildError::DelayCount { hops, delays });
+    }
+    Ok(())
+}
+
+/// An eighth of the clamped secret, a whole number below the order of the group's prime part.
+fn eighth_of_clamped(secret: &[u8; 32]) -> Scalar {
+    let mut bytes = Zeroizing::new(clamp_integer(*secret));
+    let mut carry = 0;
+    for byte in bytes.iter_mut().rev() {
+        (*byte, carry) = (*byte >> 3 | carry, *byte << 5);
+    }
+    Scalar::from_bytes_mod_order(*bytes)
+}
+
+/// `8 * eighth * point`, in constant time. All zero for a point of low order.
+fn multiply_by_eightfold(eighth: &Scalar, point: &[u8; 32]) -> [u8; 32] {
+    // a reduced scalar has 253 bits; three zero bits more multiply it by 8
+    let bytes = eighth.as_bytes().iter().rev();
+    let bits = bytes.flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1));
+    let bits = bits.skip(3).chain([false; 3]);
+    MontgomeryPoint(*point).mul_bits_be(bits).0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// Holds for every point of the curve, also outside the prime-order subgroup.
+        #[test]
+        fn the_product_of_the_factors_gives_the_same_as_the_chain(
+            x: [u8; 32], factors in prop::collection::vec(any::<[u8; 32]>(), 0..4),
+            private: [u8; 32], torsion in 0usize..8,
+        ) {
+            let base = curve25519_dalek::EdwardsPoint::mul_base_clamped(private);
+            let key = (base + curve25519_dalek::constants::EIGHT_TORSION[torsion]).to_montgomery();
+            let mut chain = key.mul_clamped(x);
+            let mut eighth = eighth_of_clamped(&x);
+            for factor in factors {
+                chain = chain.mul_clamped(factor);
+                eighth *= Scalar::from_bytes_mod_order(clamp_integer(factor));
+            }
+            prop_assert_eq!(multiply_by_eightfold(&eighth, &key.0), chain.0);
+        }
+    }
+}

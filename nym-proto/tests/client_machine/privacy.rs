@@ -1,0 +1,122 @@
+//! When frames leave and how big they are does not depend on what the application does.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nym_proto::client::{DeliveryOrigin, Event, Lane, MessageId, Outgoing, Target};
+use nym_proto::time::Instant;
+
+use crate::world::World;
+
+const RUN: Duration = Duration::from_secs(60);
+
+/// Frames written by both clients over a run, in which `act` is called ten times a second.
+fn traces(loss: f64, mut act: impl FnMut(&mut World, u32)) -> (Vec<Vec<(Instant, usize)>>, World) {
+    let mut world = World::with_two_clients(40);
+    world.loss = loss;
+    for step in 0..(RUN.as_millis() / 100) as u32 {
+        act(&mut world, step);
+        world.run_for(Duration::from_millis(100));
+    }
+    let written = world.hosts.iter().map(|host| host.written.clone()).collect();
+    (written, world)
+}
+
+fn converse(world: &mut World, step: u32) {
+    let bob = world.address(1);
+    let id = u64::from(step);
+    match step % 40 {
+        0 => drop(world.send(0, id, Target::Anonymous { recipient: bob, surbs: 20 }, vec![1; 3000])),
+        5 => drop(world.send(0, id, Target::Plain(bob), Bytes::new())),
+        10 => {
+            let mut bulk = Outgoing::new(MessageId(id), Target::Plain(bob), Bytes::from(vec![2; 80_000]));
+            bulk.lane = Lane::Connection(1);
+            drop(world.event_with_result(0, Event::Send(bulk)));
+        }
+        20 => world.event(0, Event::CloseLane(Lane::Connection(1))),
+        _ => {}
+    }
+    let tags: Vec<_> = world.hosts[1].delivered.iter().map(|d| d.origin).collect();
+    if let (25, Some(DeliveryOrigin::Anonymous(tag))) =
+        (step % 40, tags.iter().rev().find(|o| matches!(o, DeliveryOrigin::Anonymous(_))))
+    {
+        drop(world.send(1, id, Target::Reply(*tag), vec![3; 30_000]));
+    }
+}
+
+#[test]
+fn frames_are_identical_with_and_without_application_traffic() {
+    let (idle, world) = traces(0.0, |_, _| {});
+    assert_eq!(world.hosts[0].machine.stats().real_packets, 0);
+    let (busy, world) = traces(0.0, converse);
+    let stats = world.hosts[0].machine.stats();
+    assert!(stats.real_packets > 500, "{stats:?}");
+    assert!(world.hosts[1].machine.stats().surbs_used > 50);
+    assert!(world.hosts[0].delivered.iter().any(|d| matches!(d.origin, DeliveryOrigin::Reply(_))));
+    assert_eq!(idle, busy);
+    // both address families of first hops occur, so sizes are worth comparing
+    let sizes: std::collections::BTreeSet<usize> = idle[0].iter().map(|(_, size)| *size).collect();
+    assert!(sizes.contains(&2452) && sizes.contains(&2464), "{sizes:?}");
+}
+
+#[test]
+fn frames_are_identical_even_when_packets_are_lost_and_repeated() {
+    let (idle, _) = traces(0.05, |_, _| {});
+    let (busy, world) = traces(0.05, converse);
+    assert!(world.hosts[0].machine.stats().retransmissions > 20);
+    assert_eq!(idle, busy);
+}
+
+#[test]
+fn the_comparison_notices_a_client_without_cover() {
+    let run = |is_busy: bool| {
+        let mut world = World::new(41);
+        let mut config = world.config(0);
+        config.traffic = nym_proto::client::Traffic::without_cover();
+        world.add(config, 42);
+        world.add(world.config(1), 43);
+        world.run_for(Duration::from_secs(1));
+        if is_busy {
+            let bob = world.address(1);
+            world.send(0, 1, Target::Plain(bob), "x").unwrap();
+        }
+        world.run_for(Duration::from_secs(5));
+        world.hosts[0].written.clone()
+    };
+    assert_ne!(run(false), run(true));
+}
+
+#[test]
+fn the_same_seed_and_events_give_identical_actions() {
+    let run = || {
+        let (_, world) = traces(0.02, converse);
+        world.hosts.into_iter().map(|host| host.actions).collect::<Vec<_>>()
+    };
+    let (first, second) = (run(), run());
+    assert!(first[0].len() > 1000);
+    assert_eq!(first, second);
+}
+
+#[test]
+fn different_seeds_give_different_frames() {
+    let run = |seed| {
+        let mut world = World::new(44);
+        world.add(world.config(0), seed);
+        world.run_for(Duration::from_secs(2));
+        world.hosts[0].written.clone()
+    };
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn an_hour_asleep_is_not_followed_by_a_burst() {
+    let mut world = World::with_two_clients(45);
+    let before = world.hosts[0].written.len();
+    // the clock jumps; nobody ticked meanwhile
+    world.now += Duration::from_secs(3600);
+    let woken = world.now;
+    world.run_for(Duration::from_secs(1));
+    let after = &world.hosts[0].written[before..];
+    let burst = after.iter().filter(|(at, _)| at.since(woken) < Duration::from_millis(50)).count();
+    assert!(burst < 15, "{burst} frames in the first 50 ms");
+}

@@ -1,0 +1,201 @@
+//! The connection to the gateway: registration, authentication, loss, shutdown.
+
+use std::time::Duration;
+
+use nym_proto::client::{
+    Connectivity, Event, Fact, FailReason, GatewayChoice, MessageId, Outcome, RefusedReason, SessionFailure,
+    Shutdown, StopReason, Target,
+};
+use nym_proto::identity::IdentityKeyPair;
+
+use crate::world::World;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn states(world: &World, client: usize) -> Vec<Connectivity> {
+    let facts = world.hosts[client].facts.iter();
+    facts
+        .filter_map(|fact| match fact {
+            Fact::Connectivity(state) => Some(*state),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_new_client_registers_and_gets_its_address() {
+    let mut world = World::new(60);
+    world.add(world.config(0), 61);
+    world.run_for(Duration::from_secs(1));
+    use Connectivity::{Authenticating, Connecting, Ready};
+    assert_eq!(states(&world, 0), [Connecting, Authenticating, Ready]);
+    let registration = world.hosts[0].registration.clone().unwrap();
+    assert_eq!(registration.gateway, world.address(0).gateway);
+    assert_eq!(world.gateways[0].keys.get(&world.address(0).identity), Some(&registration.shared_key));
+    assert!(world.hosts[0].machine.stats().bandwidth > 0);
+}
+
+#[test]
+fn a_client_with_a_kept_registration_authenticates() {
+    let mut world = World::with_two_clients(62);
+    let registration = world.hosts[0].registration.clone();
+    let address = world.address(0);
+    let seed = world.seed(0)[0];
+    world.event(0, Event::Shutdown(Shutdown::Now));
+    let mut config = world.config(0);
+    config.gateway = GatewayChoice::Random;
+    config.registration = registration.clone();
+    let again = world.add(config, seed);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.address(again), address);
+    let renewed = world.hosts[again].registration.clone().unwrap();
+    assert_eq!(renewed.shared_key, registration.as_ref().unwrap().shared_key);
+    assert!(renewed.last_authentication > registration.unwrap().last_authentication);
+}
+
+#[test]
+fn a_gateway_that_forgot_the_client_is_registered_with_anew() {
+    let mut world = World::with_two_clients(63);
+    let old = world.hosts[0].registration.clone().unwrap();
+    world.gateways[0].keys.clear();
+    world.cut(0);
+    world.run_until_true(MINUTE, "ready again", |w| {
+        w.hosts[0].machine.connectivity() == Connectivity::Ready
+    });
+    let new = world.hosts[0].registration.clone().unwrap();
+    assert_ne!(new.shared_key, old.shared_key);
+}
+
+#[test]
+fn a_lost_connection_is_opened_again_and_nothing_is_lost() {
+    let mut world = World::with_two_clients(64);
+    let bob = world.address(1);
+    world.send(0, 1, Target::Plain(bob), vec![5; 200_000]).unwrap();
+    for _ in 0..4 {
+        world.run_for(Duration::from_millis(900));
+        world.cut(0);
+    }
+    world.run_until_true(5 * MINUTE, "delivered", |w| w.hosts[1].delivered.len() == 1);
+    world.run_until_true(MINUTE, "acknowledged", |w| w.hosts[0].outcomes.len() == 1);
+    assert!(matches!(world.hosts[0].outcomes[0].1, Outcome::Acknowledged { .. }));
+    assert!(world.hosts[0].machine.stats().sessions >= 4);
+}
+
+#[test]
+fn while_the_gateway_is_down_attempts_become_rare_and_never_stop() {
+    let mut world = World::with_two_clients(65);
+    world.gateways[0].is_up = false;
+    world.cut(0);
+    world.run_for(20 * MINUTE);
+    let failures = |world: &World| {
+        world.hosts[0].facts.iter().filter(|f| matches!(f, Fact::ConnectionFailed { .. })).count()
+    };
+    let first = failures(&world);
+    assert!((20..60).contains(&first), "{first} attempts in 20 minutes");
+    world.gateways[0].is_up = true;
+    world.run_until_true(2 * MINUTE, "ready again", |w| {
+        w.hosts[0].machine.connectivity() == Connectivity::Ready
+    });
+}
+
+#[test]
+fn an_offline_recipient_gets_its_messages_when_it_returns() {
+    let mut world = World::with_two_clients(66);
+    world.gateways[1].is_up = false;
+    world.cut(1);
+    let bob = world.address(1);
+    world.send(0, 1, Target::Plain(bob), "see you").unwrap();
+    world.run_until_true(MINUTE, "acknowledged", |w| w.hosts[0].outcomes.len() == 1);
+    assert!(world.hosts[1].delivered.is_empty());
+    world.gateways[1].is_up = true;
+    world.run_until_true(3 * MINUTE, "delivered", |w| w.hosts[1].delivered.len() == 1);
+}
+
+#[test]
+fn a_gateway_that_cannot_prove_its_identity_is_final() {
+    let mut world = World::new(67);
+    let config = world.config(0);
+    world.gateways[0].identity = IdentityKeyPair::from_seed(&[99; 32]);
+    world.add(config, 68);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::NoGateway(SessionFailure::WrongIdentity)));
+    assert_eq!(world.hosts[0].machine.next_deadline(), None);
+}
+
+#[test]
+fn with_a_free_choice_an_unusable_gateway_is_replaced() {
+    for seed in 70..76 {
+        let mut world = World::new(69);
+        let mut config = world.config(0);
+        config.gateway = GatewayChoice::Random;
+        world.gateways[0].identity = IdentityKeyPair::from_seed(&[99; 32]);
+        world.add(config, seed);
+        world.run_for(Duration::from_secs(2));
+        assert_eq!(world.address(0).gateway, *world.gateways[1].identity.public());
+    }
+}
+
+#[test]
+fn an_unknown_gateway_is_named_in_the_stop_reason() {
+    let mut world = World::new(77);
+    let mut config = world.config(0);
+    let stranger = *IdentityKeyPair::from_seed(&[98; 32]).public();
+    config.gateway = GatewayChoice::Given(stranger);
+    world.add(config, 78);
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::UnknownGateway(stranger)));
+}
+
+#[test]
+fn shutting_down_now_ends_every_message_as_failed() {
+    let mut world = World::with_two_clients(79);
+    let bob = world.address(1);
+    for id in 0..5 {
+        world.send(0, id, Target::Plain(bob), vec![0; 50_000]).unwrap();
+    }
+    world.event(0, Event::Shutdown(Shutdown::Now));
+    let failed = Outcome::Failed(FailReason::Shutdown);
+    let expected: Vec<_> = (0..5).map(|id| (MessageId(id), failed)).collect();
+    assert_eq!(world.hosts[0].outcomes, expected);
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::Requested));
+    let refused = world.send(0, 9, Target::Plain(bob), "late").unwrap_err();
+    assert_eq!(refused.reason, RefusedReason::ShuttingDown);
+}
+
+#[test]
+fn draining_waits_for_the_last_ack_and_keeps_emitting() {
+    let mut world = World::with_two_clients(80);
+    let bob = world.address(1);
+    world.send(0, 1, Target::Plain(bob), vec![0; 50_000]).unwrap();
+    world.event(0, Event::Shutdown(Shutdown::Drain(MINUTE)));
+    let refused = world.send(0, 2, Target::Plain(bob), "late").unwrap_err();
+    assert_eq!(refused.reason, RefusedReason::ShuttingDown);
+    world.run_until_true(MINUTE, "stopped", |w| w.hosts[0].stopped.is_some());
+    assert!(matches!(world.hosts[0].outcomes[..], [(MessageId(1), Outcome::Acknowledged { .. })]));
+    assert_eq!(world.hosts[1].delivered.len(), 1);
+    assert!(world.hosts[0].machine.stats().cover_packets > 0);
+}
+
+#[test]
+fn a_drain_does_not_outlast_its_deadline() {
+    let mut world = World::with_two_clients(81);
+    world.loss = 1.0;
+    let bob = world.address(1);
+    world.send(0, 1, Target::Plain(bob), "never").unwrap();
+    world.event(0, Event::Shutdown(Shutdown::Drain(Duration::from_secs(5))));
+    world.run_for(Duration::from_secs(6));
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::Requested));
+    assert_eq!(world.hosts[0].outcomes, [(MessageId(1), Outcome::Failed(FailReason::Shutdown))]);
+}
+
+#[test]
+fn a_half_open_connection_is_noticed() {
+    let mut world = World::with_two_clients(82);
+    // the gateway's side vanishes without a word
+    world.gateways[0].is_up = false;
+    world.vanish(0);
+    world.run_for(Duration::from_secs(30));
+    let noticed = |fact: &Fact| {
+        matches!(fact, Fact::ConnectionFailed { failure: SessionFailure::Timeout, .. })
+    };
+    assert!(world.hosts[0].facts.iter().any(noticed));
+}

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use async_tungstenite::accept_async;
 use bytes::Bytes;
+use futures_rustls::TlsAcceptor;
+use futures_rustls::rustls::pki_types::PrivateKeyDer;
+use futures_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 use nym_shell::net::{MESSAGE_BYTES_MAX, tls_config};
 use smol::future::FutureExt as _;
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -177,6 +180,41 @@ fn a_server_that_is_none_of_websocket_is_refused() {
     });
 }
 
+#[test]
+fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
+    smol::block_on(async {
+        let (server_tls, client_tls) = tls_pair();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let urls = vec![format!("wss://localhost:{port}/")];
+        let timeout = Duration::from_secs(5);
+        let acceptor = TlsAcceptor::from(server_tls);
+
+        let (dialed, server) = smol::future::zip(dial(urls.clone(), client_tls, timeout), async {
+            let stream = listener.accept().await.unwrap().0;
+            accept_async(acceptor.accept(stream).await.unwrap()).await
+        })
+        .await;
+        let (mut link, mut server) = (Link::new(ConnectionId(1), dialed.unwrap()), server.unwrap());
+        let frame = WsFrame::Binary(vec![5; 100_000].into());
+        link.push(frame.clone()).unwrap();
+        let echo = async {
+            let message = server.next().await.unwrap().unwrap();
+            server.send(message).await.unwrap();
+            smol::future::pending::<LinkEvent>().await
+        };
+        assert_eq!(next(&mut link).or(echo).await, LinkEvent::Frame(frame));
+
+        let stranger = dial(urls, tls_config().unwrap(), timeout);
+        let (dialed, _) = smol::future::zip(stranger, async {
+            acceptor.accept(listener.accept().await.unwrap().0).await
+        })
+        .await;
+        let error = dialed.map(|_| ()).unwrap_err();
+        assert!(error.contains("certificate"), "{error}");
+    });
+}
+
 async fn connected() -> (Link, Server) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -201,4 +239,26 @@ async fn with<T>(link: &mut Link, other: impl Future<Output = T>) -> T {
         }
     };
     other.or(run).await
+}
+
+/// TLS settings of a server named `localhost`, and of a client that trusts it.
+fn tls_pair() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let cert = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(cert).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Arc::new(server), Arc::new(client))
 }

@@ -1,11 +1,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::{Events, Poll};
 use nym_shell::net::{MESSAGE_BYTES_MAX, tls_config};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::Message;
 
 use super::*;
@@ -140,12 +143,47 @@ fn a_server_that_drips_does_not_hold_the_dialer() {
     dripping.join().unwrap();
 }
 
+#[test]
+fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
+    let (server_tls, client_tls) = tls_pair();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let urls = vec![format!("wss://localhost:{port}/")];
+    let timeout = Duration::from_secs(5);
+    let echoing = thread::spawn(move || {
+        let secure = || {
+            let session = ServerConnection::new(server_tls.clone()).unwrap();
+            StreamOwned::new(session, listener.accept().unwrap().0)
+        };
+        let mut server = tungstenite::accept(secure()).unwrap();
+        let message = server.read().unwrap();
+        server.send(message).unwrap();
+        assert!(tungstenite::accept(secure()).is_err());
+    });
+
+    let mut rig = Rig::new(dial(urls.clone(), client_tls, timeout).unwrap());
+    let frame = WsFrame::Binary(vec![5; 100_000].into());
+    rig.link.push(frame.clone()).unwrap();
+    assert_eq!(rig.next(), LinkEvent::Frame(frame));
+
+    let stranger = dial(urls, tls_config().unwrap(), timeout);
+    let error = stranger.map(|_| ()).unwrap_err();
+    assert!(error.contains("certificate"), "{error}");
+    echoing.join().unwrap();
+}
+
 struct Rig {
     link: Link,
     poll: Poll,
 }
 
 impl Rig {
+    fn new(socket: WebSocket) -> Self {
+        let poll = Poll::new().unwrap();
+        let link = Link::new(ConnectionId(1), socket, poll.registry(), Token(0)).unwrap();
+        Self { link, poll }
+    }
+
     /// The next event of the link.
     fn next(&mut self) -> LinkEvent {
         let mut events = Events::with_capacity(8);
@@ -170,11 +208,31 @@ fn connected() -> (Rig, Server) {
     let accepting = thread::spawn(move || accept(&listener));
     let tls = tls_config().unwrap();
     let socket = dial(vec![url], tls, Duration::from_secs(5)).unwrap();
-    let poll = Poll::new().unwrap();
-    let link = Link::new(ConnectionId(1), socket, poll.registry(), Token(0)).unwrap();
-    (Rig { link, poll }, accepting.join().unwrap())
+    (Rig::new(socket), accepting.join().unwrap())
 }
 
 fn accept(listener: &TcpListener) -> Server {
     tungstenite::accept(listener.accept().unwrap().0).unwrap()
+}
+
+/// TLS settings of a server named `localhost`, and of a client that trusts it.
+fn tls_pair() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let cert = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(cert).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Arc::new(server), Arc::new(client))
 }

@@ -13,7 +13,7 @@ use futures_core::Stream as _;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
     Action, Client, ConnectionId, Connectivity, Delivery, Event, Fact, FetchId, MessageId, Outcome,
-    Record, Refused, Shutdown, StopReason, WsFrame,
+    Record, Refused, RefusedReason, Shutdown, StopReason, WsFrame,
 };
 use tracing::{debug, error, info};
 
@@ -241,15 +241,18 @@ impl<M: Machine> Driver<M> {
                 self.outcomes.insert(id, outcome);
                 let _ = verdict.try_send(Ok(()));
             }
-            Err(Refused::Full(message)) => {
+            Err(Refused {
+                reason: RefusedReason::Full,
+                message,
+            }) => {
                 self.waiting = Some(Submission {
-                    message,
+                    message: *message,
                     verdict,
                     outcome,
                 });
             }
             Err(refused) => {
-                let _ = verdict.try_send(Err(Box::new(refused)));
+                let _ = verdict.try_send(Err(refused));
             }
         }
     }
@@ -331,7 +334,7 @@ impl<M: Machine> Driver<M> {
             let mut snapshot = self.shared.snapshot();
             snapshot.address = address;
             snapshot.connectivity = connectivity;
-            snapshot.stats.clone_from(self.machine.stats());
+            snapshot.stats = *self.machine.stats();
         }
         if connectivity == Connectivity::Ready
             && let Some(address) = address

@@ -280,9 +280,16 @@ impl Machine for Scripted {
     fn handle(&mut self, _: CoreInstant, event: Event) -> Result<(), Refused> {
         let mut script = self.script();
         script.events.push(event.clone());
-        match (event, script.verdict) {
-            (Event::Send(message), Verdict::Full) => Err(Refused::Full(message)),
-            (Event::Send(message), Verdict::TooLarge) => Err(Refused::TooLarge { message, max: 3 }),
+        let reason = match script.verdict {
+            Verdict::Accept => return Ok(()),
+            Verdict::Full => RefusedReason::Full,
+            Verdict::TooLarge => RefusedReason::TooLarge { bytes: 5, max: 3 },
+        };
+        match event {
+            Event::Send(message) => Err(Refused {
+                reason,
+                message: Box::new(message),
+            }),
             _ => Ok(()),
         }
     }

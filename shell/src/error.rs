@@ -15,9 +15,10 @@ pub struct Closed;
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The core refused it for good. Never [`Refused::Full`]: sending waits for room.
+    /// The core refused it for good. The reason is never
+    /// [`Full`](nym_proto::client::RefusedReason::Full): sending waits for room.
     #[error(transparent)]
-    Refused(Box<Refused>),
+    Refused(Refused),
     /// The client has stopped.
     #[error("the client has stopped")]
     Closed(Box<Outgoing>),
@@ -28,7 +29,7 @@ impl SendError {
     #[must_use]
     pub fn into_message(self) -> Outgoing {
         match self {
-            Self::Refused(refused) => refused.into_message(),
+            Self::Refused(refused) => *refused.message,
             Self::Closed(message) => *message,
         }
     }

@@ -167,7 +167,7 @@ impl Handle {
     /// Counters. The last ones stay readable after the client has stopped.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.shared.snapshot().stats.clone()
+        self.inner.shared.snapshot().stats
     }
 
     /// What to pass as [`Config::registration`] next time.

@@ -8,7 +8,6 @@ use nym_proto::time::Instant;
 /// [`Client`]; other implementations serve tests.
 pub trait Machine {
     /// See [`Client::handle`].
-    #[expect(clippy::result_large_err, reason = "the error hands the message back")]
     fn handle(&mut self, now: Instant, event: Event) -> Result<(), Refused>;
     /// See [`Client::poll_action`].
     fn poll_action(&mut self) -> Option<Action>;

@@ -11,8 +11,8 @@ use nym_proto::client::{FetchError, WsFrame};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
-use tungstenite::protocol::WebSocketConfig;
 use tungstenite::Message;
+use tungstenite::protocol::WebSocketConfig;
 
 use crate::error::ConnectError;
 

@@ -76,7 +76,7 @@ pub(crate) fn queue<T>(capacity: usize) -> (QueueSender<T>, Queue<T>) {
 pub(crate) struct Submission {
     pub(crate) message: Outgoing,
     /// Resolved when the core has accepted or refused the message.
-    pub(crate) verdict: Sender<Result<(), Box<Refused>>>,
+    pub(crate) verdict: Sender<Result<(), Refused>>,
     /// Resolved when the message has ended.
     pub(crate) outcome: Sender<Outcome>,
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use nym_proto::client::{Config, GatewayChoice, Network, Traffic};
 use nym_proto::entropy::{Entropy, Purpose};
-use nym_proto::identity::{Identity, IdentityKey};
+use nym_proto::identity::Identity;
 use nym_testnet::loopback::{Loopback, LoopbackConfig};
 
+use self::conversation::Figures;
 use self::report::Report;
 use self::screen::Screen;
 use crate::cli::DemoArgs;
@@ -46,13 +47,20 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         file: file(args.size, &entropy),
         deadline,
     };
-    let figures = conversation::run(parts, &screen)?;
-    let report = Report { figures, seed, elapsed: started.elapsed(), network: network.stats() };
+    let mut figures = Figures::default();
+    let result = conversation::run(parts, &screen, &mut figures);
+    let report = Report {
+        figures,
+        seed,
+        elapsed: started.elapsed(),
+        network: network.stats(),
+    };
     if args.json {
         println!("{}", report.to_json());
     } else {
         screen.summary(&report);
     }
+    result?;
     match report.failure() {
         Some(failure) => bail!(failure),
         None => Ok(()),
@@ -64,7 +72,6 @@ pub(crate) struct Party {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) seed: [u8; 32],
-    pub(crate) gateway: IdentityKey,
 }
 
 impl Party {
@@ -77,19 +84,30 @@ impl Party {
     ) -> anyhow::Result<Self> {
         let mut stream = entropy.stream(purpose);
         let gateways = network.gateways();
-        let gateway = gateways.get(gateway).context("the network has too few gateways")?.identity;
+        let gateway = gateways
+            .get(gateway)
+            .context("the network has too few gateways")?
+            .identity;
         let mut config = Config::new(Network::Directory(vec![network.directory_url()]));
         config.gateway = GatewayChoice::Given(gateway);
         if args.no_cover {
             config.traffic = Traffic::without_cover();
         }
-        Ok(Self { config, identity: Identity::generate(&mut stream), seed: stream.bytes(), gateway })
+        Ok(Self {
+            config,
+            identity: Identity::generate(&mut stream),
+            seed: stream.bytes(),
+        })
     }
 }
 
 fn start_network(args: &DemoArgs, entropy: &Entropy) -> anyhow::Result<Loopback> {
     let seed = entropy.stream(NETWORK_SEED).bytes();
-    let config = LoopbackConfig { seed, loss: args.loss, ..LoopbackConfig::default() };
+    let config = LoopbackConfig {
+        seed,
+        loss: args.loss,
+        ..LoopbackConfig::default()
+    };
     Loopback::start(config).context("the embedded network could not be started")
 }
 

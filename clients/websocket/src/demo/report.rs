@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nym_proto::address::Recipient;
 use nym_testnet::loopback::NetworkStats;
 use serde_json::{Value, json};
 
@@ -29,7 +30,15 @@ impl Report {
 
     /// Bytes of the file per second.
     pub(crate) fn throughput(&self) -> f64 {
-        self.figures.file_bytes as f64 / self.figures.file_time.as_secs_f64().max(f64::EPSILON)
+        let seconds = self
+            .figures
+            .file_time
+            .map_or(0.0, |time| time.as_secs_f64());
+        if seconds > 0.0 {
+            self.figures.file_bytes as f64 / seconds
+        } else {
+            0.0
+        }
     }
 
     /// Packets the mix nodes dropped on purpose.
@@ -44,9 +53,16 @@ impl Report {
             (figures.delivered, "the greeting did not arrive"),
             (figures.replied, "the answer did not arrive"),
             (figures.file_intact, "the file arrived damaged"),
-            (figures.hash_confirmed, "Bob confirmed another hash than that of the file"),
+            (
+                figures.hash_confirmed,
+                "Bob confirmed another hash than that of the file",
+            ),
         ];
-        let failed: Vec<&str> = checks.iter().filter(|(ok, _)| !ok).map(|(_, text)| *text).collect();
+        let failed: Vec<&str> = checks
+            .iter()
+            .filter(|(ok, _)| !ok)
+            .map(|(_, text)| *text)
+            .collect();
         (!failed.is_empty()).then(|| failed.join("; "))
     }
 
@@ -69,14 +85,19 @@ impl Report {
                 "retransmitted": retransmitted,
                 "dropped_on_purpose": self.dropped(),
             },
-            "alice": { "address": figures.alice.to_string(), "gateway": figures.alice.gateway.to_string() },
-            "bob": { "address": figures.bob.to_string(), "gateway": figures.bob.gateway.to_string() },
-            "elapsed_ms": millis(self.elapsed),
+            "alice": party(figures.alice),
+            "bob": party(figures.bob),
+            "elapsed_ms": millis(Some(self.elapsed)),
             "seed": hex::encode(self.seed),
         })
     }
 }
 
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+fn party(address: Option<Recipient>) -> Option<Value> {
+    address.map(|a| json!({ "address": a.to_string(), "gateway": a.gateway.to_string() }))
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(duration: Option<Duration>) -> Option<f64> {
+    duration.map(|duration| (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0)
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nym_proto::address::Recipient;
-use nym_proto::identity::IdentityKey;
 use nym_testnet::loopback::Loopback;
 
+use super::conversation::{Figures, GREETING};
 use super::report::Report;
 
 /// Prints for people, or nothing if figures are asked for as JSON.
@@ -46,23 +46,35 @@ impl Screen {
         ));
     }
 
-    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient, gateways: (IdentityKey, IdentityKey)) {
-        self.line(&format!("\nAlice (async runtime)\n  address    {alice}\n  gateway    {}", gateways.0));
-        self.line(&format!("Bob (blocking runtime)\n  address    {bob}\n  gateway    {}", gateways.1));
+    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) {
+        for (name, address) in [
+            ("Alice, on the async runtime", alice),
+            ("Bob, on the blocking runtime", bob),
+        ] {
+            self.line(&format!(
+                "\n{name}\n  address    {address}\n  gateway    {}",
+                address.gateway
+            ));
+        }
     }
 
-    pub(crate) fn greeting(&self, one_way: Duration, round_trip: Duration) {
+    pub(crate) fn greeting(&self, figures: &Figures) {
+        let (one_way, round_trip) = (millis(figures.one_way), millis(figures.round_trip));
+        self.line(&format!("\nAlice -> Bob   \"{GREETING}\"  after {one_way}"));
         self.line(&format!(
-            "\nAlice -> Bob   \"{}\"  after {}",
-            super::conversation::GREETING,
-            millis(one_way)
+            "Bob   -> ?     an answer through single-use reply blocks  after {round_trip}"
         ));
-        self.line(&format!("Bob   -> ?     an answer through single-use reply blocks  after {}", millis(round_trip)));
     }
 
     pub(crate) fn progress(&self, fragments: u64) -> Progress {
-        let bar = if self.is_silent { ProgressBar::hidden() } else { ProgressBar::new(fragments) };
-        if let Ok(style) = ProgressStyle::with_template("Alice -> Bob   file {bar:40} {pos}/{len} packets, {eta} left") {
+        let bar = if self.is_silent {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(fragments)
+        };
+        if let Ok(style) = ProgressStyle::with_template(
+            "Alice -> Bob   file {bar:40} {pos}/{len} packets, {eta} left",
+        ) {
             bar.set_style(style);
         }
         Progress(bar)
@@ -72,26 +84,36 @@ impl Screen {
         let figures = &report.figures;
         let [real, cover, acks, retransmitted] = report.packets();
         let verdict = match (figures.file_intact, figures.hash_confirmed) {
-            (true, true) => "intact, hash confirmed by a second reply",
-            (true, false) => "intact, but the reply names another hash",
-            (false, _) => "DAMAGED",
+            (true, true) => "intact, its hash confirmed by a second reply",
+            (true, false) => "intact, but its hash was not confirmed",
+            (false, _) => "not intact",
         };
-        self.line(&format!("Alice -> Bob   file of {} bytes: {verdict}", figures.file_bytes));
-        self.line(&format!("\n  one way            {}", millis(figures.one_way)));
-        self.line(&format!("  round trip         {}", millis(figures.round_trip)));
-        self.line(&format!(
-            "  file               {:.1} s, {:.1} kB/s",
-            figures.file_time.as_secs_f64(),
-            report.throughput() / 1000.0
-        ));
-        self.line(&format!("  packets sent       {real} real ({retransmitted} of them again), {cover} cover"));
-        self.line(&format!("  acks received      {acks}"));
-        self.line(&format!("  dropped on purpose {}", report.dropped()));
-        self.line(&format!("  took               {:.1} s", report.elapsed.as_secs_f64()));
-        self.line(&format!("  seed               {}", hex::encode(report.seed)));
+        let seconds = figures.file_time.unwrap_or_default().as_secs_f64();
+        let rate = report.throughput() / 1000.0;
+        for line in [
+            format!(
+                "Alice -> Bob   file of {} bytes: {verdict}\n",
+                figures.file_bytes
+            ),
+            format!("  one way            {}", millis(figures.one_way)),
+            format!("  round trip         {}", millis(figures.round_trip)),
+            format!("  file               {seconds:.1} s, {rate:.1} kB/s"),
+            format!(
+                "  packets sent       {real} real ({retransmitted} of them again), {cover} cover"
+            ),
+            format!("  acks received      {acks}"),
+            format!("  dropped on purpose {}", report.dropped()),
+            format!("  took               {:.1} s", report.elapsed.as_secs_f64()),
+            format!("  seed               {}", hex::encode(report.seed)),
+        ] {
+            self.line(&line);
+        }
     }
 }
 
-fn millis(duration: Duration) -> String {
-    format!("{:.0} ms", duration.as_secs_f64() * 1000.0)
+fn millis(duration: Option<Duration>) -> String {
+    duration.map_or_else(
+        || "-".to_owned(),
+        |duration| format!("{:.0} ms", duration.as_secs_f64() * 1000.0),
+    )
 }

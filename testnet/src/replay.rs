@@ -1,0 +1,78 @@
+//! Remembers which packets a node has seen. (protocol: sphinx 13.3)
+
+use std::collections::BTreeSet;
+
+use nym_proto::sphinx::ReplayTag;
+
+/// An exact, bounded set of replay tags. When it is full the older half is forgotten.
+#[derive(Debug)]
+pub struct ReplayFilter {
+    current: BTreeSet<ReplayTag>,
+    previous: BTreeSet<ReplayTag>,
+    half: usize,
+}
+
+impl ReplayFilter {
+    /// A filter that holds at most `tags_max` tags of 32 bytes, and at least half as many of the
+    /// newest.
+    #[must_use]
+    pub fn new(tags_max: usize) -> Self {
+        Self {
+            current: BTreeSet::new(),
+            previous: BTreeSet::new(),
+            half: (tags_max / 2).max(1),
+        }
+    }
+
+    /// Records a tag. False if it was there already.
+    pub fn insert(&mut self, tag: ReplayTag) -> bool {
+        if self.previous.contains(&tag) || !self.current.insert(tag) {
+            return false;
+        }
+        if self.current.len() >= self.half {
+            self.previous = core::mem::take(&mut self.current);
+        }
+        true
+    }
+
+    /// Number of tags remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.current.len() + self.previous.len()
+    }
+
+    /// True if nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(n: u16) -> ReplayTag {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        ReplayTag(bytes)
+    }
+
+    #[test]
+    fn a_tag_is_new_only_once() {
+        let mut filter = ReplayFilter::new(100);
+        assert!(filter.insert(tag(1)));
+        assert!(filter.insert(tag(2)));
+        assert!(!filter.insert(tag(1)));
+    }
+
+    #[test]
+    fn the_filter_stays_bounded_and_keeps_the_newest_half() {
+        let mut filter = ReplayFilter::new(100);
+        for n in 0..1000 {
+            assert!(filter.insert(tag(n)));
+            assert!(filter.len() <= 100);
+        }
+        assert!((951..1000).all(|n| !filter.insert(tag(n))));
+    }
+}

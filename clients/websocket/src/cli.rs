@@ -1,0 +1,93 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+
+/// A Nym mixnet client.
+#[derive(Parser, Debug)]
+#[command(name = "nym-client", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Log more to the standard error; repeat for still more. `RUST_LOG` overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Start a whole mixnet on this machine and send a message, an anonymous reply and a file
+    /// through it.
+    ///
+    /// Two gateways, three layers of two mix nodes and a directory run inside this process, on
+    /// loopback sockets. Alice and Bob register with different gateways. Alice sends Bob a text with
+    /// single-use reply blocks, Bob answers through them without learning who she is; Alice sends a
+    /// file, Bob answers with its hash. Exits with 0 only if everything arrived intact.
+    Demo(DemoArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Print one JSON object with the figures and nothing else on the standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Size of the file in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 256 * 1024,
+          value_parser = clap::value_parser!(u64).range(0..=FILE_MAX))]
+    pub(crate) size: u64,
+    /// Probability, from 0 to 0.5, with which each mix node drops each packet. Everything must
+    /// still arrive.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = parse_loss)]
+    pub(crate) loss: f64,
+    /// Send no cover traffic. This gives up unobservability.
+    #[arg(long)]
+    pub(crate) no_cover: bool,
+    /// Seed of all keys and all randomness, 64 hexadecimal digits; drawn if absent.
+    #[arg(long, value_name = "HEX", value_parser = parse_seed)]
+    pub(crate) seed: Option<[u8; 32]>,
+}
+
+/// The largest file the demo sends: what a client takes as one message.
+const FILE_MAX: u64 = 32 << 20;
+const LOSS_MAX: f64 = 0.5;
+
+fn parse_loss(text: &str) -> Result<f64, String> {
+    let loss: f64 = text
+        .parse()
+        .map_err(|_| format!("'{text}' is no number; try 0.05"))?;
+    if (0.0..=LOSS_MAX).contains(&loss) {
+        Ok(loss)
+    } else {
+        Err(format!("{loss} is not between 0 and {LOSS_MAX}; try 0.05"))
+    }
+}
+
+fn parse_seed(text: &str) -> Result<[u8; 32], String> {
+    let mut seed = [0; 32];
+    hex::decode_to_slice(text, &mut seed).map_err(|error| {
+        format!(
+            "{error}; a seed has 64 hexadecimal digits, this has {}",
+            text.len()
+        )
+    })?;
+    Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_name_the_bad_value_and_the_remedy() {
+        assert!(parse_loss("2").unwrap_err().contains("0.05"));
+        assert!(parse_loss("NaN").is_err());
+        assert!(parse_seed("abcd").unwrap_err().contains("64"));
+        assert_eq!(parse_seed(&"0f".repeat(32)), Ok([0x0f; 32]));
+    }
+}

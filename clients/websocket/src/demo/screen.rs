@@ -1,0 +1,119 @@
+//! What a person sees while the demo runs, and its summary.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use nym_proto::address::Recipient;
+use nym_testnet::loopback::Loopback;
+
+use super::conversation::{Figures, GREETING};
+use super::report::Report;
+
+/// Prints for people, or nothing if figures are asked for as JSON.
+pub(crate) struct Screen {
+    is_silent: bool,
+}
+
+/// The bar of the file transfer.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn sent(&self, fragments: u64) {
+        self.0.set_position(fragments);
+    }
+
+    pub(crate) fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Screen {
+    pub(crate) const fn new(is_silent: bool) -> Self {
+        Self { is_silent }
+    }
+
+    fn line(&self, text: &str) {
+        if !self.is_silent {
+            println!("{text}");
+        }
+    }
+
+    pub(crate) fn network(&self, network: &Loopback) {
+        let (gateways, mixes) = (network.gateways().len(), network.mixes().len());
+        self.line(&format!(
+            "A mixnet of {gateways} gateways and {mixes} mix nodes runs inside this process.\n  directory  {}",
+            network.directory_url()
+        ));
+    }
+
+    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) {
+        for (name, address) in [
+            ("Alice, on the async runtime", alice),
+            ("Bob, on the blocking runtime", bob),
+        ] {
+            self.line(&format!(
+                "\n{name}\n  address    {address}\n  gateway    {}",
+                address.gateway
+            ));
+        }
+    }
+
+    pub(crate) fn greeting(&self, figures: &Figures) {
+        let (one_way, round_trip) = (millis(figures.one_way), millis(figures.round_trip));
+        self.line(&format!("\nAlice -> Bob   \"{GREETING}\"  after {one_way}"));
+        self.line(&format!(
+            "Bob   -> ?     an answer through single-use reply blocks  after {round_trip}"
+        ));
+    }
+
+    pub(crate) fn progress(&self, fragments: u64) -> Progress {
+        let bar = if self.is_silent {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(fragments)
+        };
+        if let Ok(style) = ProgressStyle::with_template(
+            "Alice -> Bob   file {bar:40} {pos}/{len} packets, {eta} left",
+        ) {
+            bar.set_style(style);
+        }
+        Progress(bar)
+    }
+
+    pub(crate) fn summary(&self, report: &Report) {
+        let figures = &report.figures;
+        let [real, cover, acks, retransmitted] = report.packets();
+        let verdict = match (figures.file_intact, figures.hash_confirmed) {
+            (true, true) => "intact, its hash confirmed by a second reply",
+            (true, false) => "intact, but its hash was not confirmed",
+            (false, _) => "not intact",
+        };
+        let seconds = figures.file_time.unwrap_or_default().as_secs_f64();
+        let rate = report.throughput() / 1000.0;
+        for line in [
+            format!(
+                "Alice -> Bob   file of {} bytes: {verdict}\n",
+                figures.file_bytes
+            ),
+            format!("  one way            {}", millis(figures.one_way)),
+            format!("  round trip         {}", millis(figures.round_trip)),
+            format!("  file               {seconds:.1} s, {rate:.1} kB/s"),
+            format!(
+                "  packets sent       {real} real ({retransmitted} of them again), {cover} cover"
+            ),
+            format!("  acks received      {acks}"),
+            format!("  dropped on purpose {}", report.dropped()),
+            format!("  took               {:.1} s", report.elapsed.as_secs_f64()),
+            format!("  seed               {}", hex::encode(report.seed)),
+        ] {
+            self.line(&line);
+        }
+    }
+}
+
+fn millis(duration: Option<Duration>) -> String {
+    duration.map_or_else(
+        || "-".to_owned(),
+        |duration| format!("{:.0} ms", duration.as_secs_f64() * 1000.0),
+    )
+}

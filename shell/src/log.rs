@@ -1,0 +1,40 @@
+//! Facts as log lines.
+
+use nym_proto::client::{Fact, SessionFailure};
+use tracing::{debug, info, warn};
+
+/// Writes a fact to the log. Addresses and whatever text a peer chose stay below INFO.
+pub(crate) fn fact(fact: &Fact) {
+    match fact {
+        Fact::Connectivity(state) => info!(?state, "connectivity"),
+        Fact::Address(address) => {
+            info!("the gateway has accepted the client");
+            debug!(%address, "address");
+        }
+        Fact::ConnectionFailed { failure, retry_in } => {
+            match failure {
+                SessionFailure::Refused(text) => {
+                    warn!(?retry_in, "the gateway refused the client");
+                    debug!(?text, "refusal");
+                }
+                failure => warn!(?retry_in, "{failure}"),
+            };
+        }
+        Fact::GatewayError(text) => {
+            warn!("the gateway reported an error");
+            debug!(?text, "error of the gateway");
+        }
+        Fact::Topology {
+            epoch,
+            nodes,
+            refused,
+        } => debug!(epoch, nodes, refused, "topology"),
+        Fact::DirectoryFailed { reason, retry_in } => {
+            warn!(?reason, ?retry_in, "directory failed");
+        }
+        Fact::DeliveryDropped { bytes } => {
+            warn!(bytes, "a message was lost: the application takes none");
+        }
+        fact => debug!(?fact, "fact"),
+    }
+}

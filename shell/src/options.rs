@@ -1,0 +1,110 @@
+//! Settings of a shell.
+
+use std::fmt;
+use std::time::Duration;
+
+use nym_proto::client::Lane;
+use nym_proto::entropy::{Entropy, Purpose};
+use nym_proto::identity::Identity;
+use zeroize::Zeroizing;
+
+use crate::error::ConnectError;
+
+/// Settings of the shell around a client. What concerns the protocol is in
+/// [`Config`](nym_proto::client::Config).
+#[derive(Clone)]
+pub struct Options {
+    /// The seed of all the client's randomness. `None`: from the operating system. Give one only
+    /// for tests and demonstrations: who knows it can read and trace everything.
+    pub seed: Option<[u8; 32]>,
+    /// How long connecting may take from the start to the first established session.
+    pub connect_timeout: Duration,
+    /// How long one attempt to reach one URL of a gateway may take, from name resolution to the end
+    /// of the WebSocket upgrade.
+    pub dial_timeout: Duration,
+    /// Messages waiting to be handed to the core. Their senders wait with them.
+    pub send_queue: usize,
+    /// Facts waiting for the application.
+    pub event_queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: None,
+            connect_timeout: Duration::from_secs(60),
+            dial_timeout: Duration::from_secs(10),
+            send_queue: 16,
+            event_queue: 256,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("seed", &self.seed.map(|_| "<redacted>"))
+            .field("connect_timeout", &self.connect_timeout)
+            .field("dial_timeout", &self.dial_timeout)
+            .field("send_queue", &self.send_queue)
+            .field("event_queue", &self.event_queue)
+            .finish()
+    }
+}
+
+impl Options {
+    pub(crate) fn seed(&self) -> Result<Zeroizing<[u8; 32]>, ConnectError> {
+        match self.seed {
+            Some(seed) => Ok(Zeroizing::new(seed)),
+            None => os_entropy(),
+        }
+    }
+}
+
+/// How one message is sent. The default is the general lane and the configured limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SendOptions {
+    /// The lane it queues in.
+    pub lane: Lane,
+    /// Give up when one of its fragments was transmitted this often without an ack. `None`: the
+    /// configured default.
+    pub attempts_max: Option<u32>,
+    /// Give up after this long. `None`: the configured default.
+    pub expires_after: Option<Duration>,
+}
+
+/// Draws a new identity from the operating system's randomness.
+pub fn generate_identity() -> Result<Identity, ConnectError> {
+    let seed = os_entropy()?;
+    Ok(Identity::generate(
+        &mut Entropy::new(*seed).stream(Purpose::Identity),
+    ))
+}
+
+fn os_entropy() -> Result<Zeroizing<[u8; 32]>, ConnectError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice())
+        .map_err(|error| ConnectError::Entropy(std::io::Error::other(error.to_string())))?;
+    Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_does_not_show_in_debug_output() {
+        let options = Options {
+            seed: Some([0xab; 32]),
+            ..Options::default()
+        };
+        let text = format!("{options:?}");
+        assert!(text.contains("redacted") && !text.contains("171"));
+    }
+
+    #[test]
+    fn two_identities_differ() {
+        let name = || generate_identity().map(|id| *id.identity.public()).ok();
+        assert!(name().is_some() && name() != name());
+    }
+}

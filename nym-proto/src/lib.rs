@@ -99,6 +99,7 @@ pub mod address;
 pub mod client;
 pub mod entropy;
 pub mod gateway;
+mod hkdf_blake3;
 pub mod identity;
 pub mod limits;
 pub mod message;

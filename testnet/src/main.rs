@@ -10,6 +10,8 @@ use async_signal::{Signal, Signals};
 use clap::{Parser, Subcommand};
 use futures_lite::StreamExt as _;
 use nym_testnet::loopback::{Loopback, LoopbackConfig};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 /// An embedded Nym network for tests.
 #[derive(Parser)]
@@ -55,11 +57,14 @@ struct Run {
 }
 
 fn main() -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| "warn".into()))
+    let wanted = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .init();
+        .with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
     match Cli::parse().command {
         Command::Run(run) => run.run(),
     }

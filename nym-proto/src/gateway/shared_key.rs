@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::hkdf_blake3;
 use crate::identity::{KeyError, PrivateKey, PublicKey, base58_array};
 
 /// Bytes of an encryption nonce.
@@ -41,9 +42,7 @@ impl SharedKey {
         salt: &[u8; 16],
     ) -> Result<Self, DegenerateKey> {
         let agreed = own.agree(peer).ok_or(DegenerateKey)?;
-        let pseudorandom = hmac_blake3(salt, &*agreed);
-        // one block of HKDF-Expand with an empty info
-        Ok(Self(*hmac_blake3(&pseudorandom, &[1])))
+        Ok(Self(*hkdf_blake3::derive(salt, &agreed)))
     }
 
     /// Takes the 32 bytes of a key.
@@ -134,29 +133,6 @@ impl fmt::Debug for SharedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedKey(<redacted>)")
     }
-}
-
-/// HMAC with plain BLAKE3 inside, block length 64. (protocol: gateway 3.1)
-///
-/// `key` is at most one block, which holds for salts and for outputs of this function.
-fn hmac_blake3<const N: usize>(key: &[u8; N], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    const BLOCK: usize = 64;
-    const { assert!(N <= BLOCK) };
-    let padded = |pad: u8| {
-        let mut block = Zeroizing::new([pad; BLOCK]);
-        for (byte, key) in block.iter_mut().zip(key) {
-            *byte ^= key;
-        }
-        block
-    };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&*padded(0x36));
-    hasher.update(message);
-    let inner = Zeroizing::new(*hasher.finalize().as_bytes());
-    hasher.reset();
-    hasher.update(&*padded(0x5c));
-    hasher.update(&*inner);
-    Zeroizing::new(*hasher.finalize().as_bytes())
 }
 
 #[cfg(test)]

@@ -317,7 +317,8 @@ impl<M: Machine> Driver<M> {
     }
 
     fn stop(&mut self, reason: StopReason) {
-        info!(%reason, "stopped");
+        info!("stopped");
+        debug!(%reason, "why it stopped");
         self.is_stopped = true;
         self.shared.snapshot().stopped = Some(reason.clone());
         if let Some(ready) = self.ready.take() {

@@ -38,7 +38,7 @@ use self::session::{Gateway, Session, SessionOutput};
 use crate::address::Recipient;
 use crate::entropy::{Entropy, Purpose, Stream};
 use crate::identity::{Identity, IdentityKey};
-use crate::sphinx::{PacketBuilder, SphinxBuilder};
+use crate::sphinx::{PacketBuilder, PacketSize, SphinxBuilder};
 use crate::time::{Instant, UnixTime};
 use crate::topology::{Node, Topology};
 
@@ -128,7 +128,7 @@ impl Client {
     /// As [`new`](Self::new), with another packet builder.
     #[must_use]
     pub fn with_builder(
-        config: Config,
+        mut config: Config,
         identity: Identity,
         seed: [u8; 32],
         now: Instant,
@@ -136,6 +136,10 @@ impl Client {
         builder: Box<dyn PacketBuilder>,
     ) -> Self {
         let entropy = Entropy::new(seed);
+        if config.traffic.packet_size == PacketSize::Ack {
+            // acks carry no fragments
+            config.traffic.packet_size = PacketSize::Regular;
+        }
         let (bases, fixed) = match &config.network {
             Network::Directory(bases) => (bases.clone(), None),
             Network::Fixed(topology) => (Vec::new(), Some(topology.clone())),
@@ -494,11 +498,35 @@ impl Client {
             nodes,
             refused,
         });
-        if self.session.gateway().is_none()
-            && !self.choose_gateway()
-            && let GatewayChoice::Given(identity) = self.config.gateway
-        {
-            self.stop(StopReason::UnknownGateway(identity));
+        match (self.session.gateway().is_none(), self.config.gateway) {
+            (false, _) => self.refresh_gateway(),
+            (true, _) if self.choose_gateway() => {}
+            (true, GatewayChoice::Given(identity)) => {
+                self.stop(StopReason::UnknownGateway(identity));
+            }
+            (true, GatewayChoice::Random) => {
+                self.report(Fact::NoGateway);
+                if matches!(self.config.network, Network::Fixed(_)) {
+                    self.stop(StopReason::NoCandidate);
+                }
+            }
+        }
+    }
+
+    /// The gateway may listen elsewhere now.
+    fn refresh_gateway(&mut self) {
+        let Some((node, _)) = &self.own_gateway else {
+            return;
+        };
+        let urls = node
+            .entry
+            .as_ref()
+            .map(|entry| entry.urls(self.config.tls))
+            .unwrap_or_default();
+        if !urls.is_empty() {
+            let identity = node.identity;
+            self.session
+                .use_gateway(self.now, Gateway { identity, urls });
         }
     }
 
@@ -537,8 +565,8 @@ impl Client {
                 candidates.retain(|node| !self.unusable.contains(&node.identity));
                 let kept =
                     kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
-                let drawn = self.streams.link.index(candidates.len());
-                kept.or_else(|| candidates.get(drawn).copied()).cloned()
+                let drawn = draw_weighted(&candidates, &mut self.streams.link);
+                kept.or(drawn).cloned()
             }
         };
         let Some(node) = node else { return false };
@@ -686,4 +714,17 @@ impl Client {
     fn act(&mut self, action: Action) {
         self.actions.push_back(action);
     }
+}
+
+/// A gateway, drawn with a probability in proportion to its performance.
+fn draw_weighted<'a>(candidates: &[&'a Node], stream: &mut Stream) -> Option<&'a Node> {
+    let weight = |node: &Node| u64::from(node.performance.max(1));
+    let mut left = stream.below(candidates.iter().map(|node| weight(node)).sum());
+    for node in candidates {
+        match left.checked_sub(weight(node)) {
+            Some(rest) => left = rest,
+            None => return Some(node),
+        }
+    }
+    None
 }

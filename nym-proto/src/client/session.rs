@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A ready session with requests unanswered and nothing received for this long is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// The same, while there is reason to doubt the connection.
+const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
 /// Pause after a failure: doubled each time up to the maximum, with full jitter on top of half.
 const BACK_OFF_MIN: Duration = Duration::from_millis(500);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
@@ -30,6 +32,9 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 const AUTHENTICATE_AGAIN: Duration = Duration::from_millis(1500);
 /// Undecryptable frames in a row before the connection is given up. protocol: gateway 15.2
 const BAD_FRAMES_MAX: u32 = 16;
+
+/// Characters kept of an error text from outside.
+const WORDS_MAX: usize = 200;
 
 /// What the session wants done, or has to tell.
 #[derive(Debug)]
@@ -116,6 +121,8 @@ struct Ready {
     outstanding: VecDeque<Request>,
     is_claiming: bool,
     last_received: Instant,
+    /// How long the gateway may be silent while something is outstanding.
+    patience: Duration,
     /// Since when something is outstanding.
     waiting_since: Option<Instant>,
     bad_frames: u32,
@@ -287,11 +294,19 @@ impl Session {
         }
     }
 
-    /// The network may have changed: do not wait for the end of a pause.
+    /// The network may have changed: do not wait for the end of a pause, and doubt a connection
+    /// that seems to work.
     pub(super) fn hurry(&mut self, now: Instant) {
-        if let State::BackOff { until } = &mut self.state {
-            *until = now;
-            self.failures = 0;
+        match &mut self.state {
+            State::BackOff { until } => {
+                *until = now;
+                self.failures = 0;
+            }
+            State::Ready(ready) => {
+                ready.patience = SILENCE_SUSPECT;
+                ready.last_received = now;
+            }
+            _ => {}
         }
         self.tick(now);
     }
@@ -314,7 +329,7 @@ impl Session {
         {
             return;
         }
-        self.fail(now, SessionFailure::Closed(reason));
+        self.fail(now, SessionFailure::Closed(shortened(reason)));
     }
 
     /// Ends the session for good, with a Close frame.
@@ -337,7 +352,7 @@ impl Session {
     fn binary(&mut self, now: Instant, frame: Bytes) {
         let key = match &mut self.state {
             State::Ready(ready) => {
-                ready.last_received = now;
+                ready.heard(now);
                 &ready.key
             }
             // stored messages may come before the answer: protocol: gateway 20, pitfall 9
@@ -578,6 +593,7 @@ impl Session {
             outstanding: VecDeque::new(),
             is_claiming: false,
             last_received: now,
+            patience: SILENCE_MAX,
             waiting_since: None,
             bad_frames: 0,
         }));
@@ -599,7 +615,8 @@ impl Session {
             } => self.bandwidth = available_total,
             GatewayText::OutOfBandwidth { available, .. } => self.bandwidth = available,
             GatewayText::Error { message } => {
-                self.outputs.push(SessionOutput::GatewayError(message))
+                self.outputs
+                    .push(SessionOutput::GatewayError(shortened(message)));
             }
             _ => {}
         }
@@ -618,7 +635,7 @@ impl Session {
         let State::Ready(ready) = &mut self.state else {
             return None;
         };
-        ready.last_received = now;
+        ready.heard(now);
         let request = ready.outstanding.pop_front();
         ready.waiting_since = (!ready.outstanding.is_empty()).then_some(now);
         request
@@ -683,7 +700,7 @@ impl Session {
 
     fn refused(&mut self, now: Instant, message: String) {
         self.refusals = self.refusals.saturating_add(1);
-        self.fail(now, SessionFailure::Refused(message));
+        self.fail(now, SessionFailure::Refused(shortened(message)));
         if self.refusals == 1 && self.registration.is_some() {
             self.state = State::BackOff {
                 until: now + AUTHENTICATE_AGAIN,
@@ -762,8 +779,21 @@ impl Ready {
         self.waiting_since.get_or_insert(now);
     }
 
+    fn heard(&mut self, now: Instant) {
+        self.last_received = now;
+        self.patience = SILENCE_MAX;
+    }
+
     fn dead_at(&self) -> Option<Instant> {
         self.waiting_since
-            .map(|since| since.max(self.last_received) + SILENCE_MAX)
+            .map(|since| since.max(self.last_received) + self.patience)
     }
+}
+
+/// Words from outside, cut to what is worth keeping.
+fn shortened(mut words: String) -> String {
+    if let Some((end, _)) = words.char_indices().nth(WORDS_MAX) {
+        words.truncate(end);
+    }
+    words
 }

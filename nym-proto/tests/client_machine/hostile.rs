@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nym_proto::client::{ConnectionId, Connectivity, Event, FetchError, FetchId, Target, WsFrame};
+use nym_proto::client::{
+    ConnectionId, Connectivity, DeliveryOrigin, Event, FetchError, FetchId, Lane, MessageId,
+    Outgoing, Shutdown, Target, Wakeup, WsFrame,
+};
 use nym_proto::time::Instant;
 use proptest::prelude::*;
 
@@ -101,6 +104,120 @@ proptest! {
         world.hosts[0].machine.handle(earlier, Event::Tick).unwrap();
         prop_assert_eq!(&world.hosts[0].facts, &before);
         prop_assert_eq!(world.hosts[0].machine.connectivity(), Connectivity::Ready);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Plain { size: usize, lane: u64 },
+    Anonymous { surbs: u16 },
+    Reply { size: usize },
+    CloseLane(u64),
+    Cut,
+    Inject(WsFrame),
+    Push(Vec<u8>),
+    Block(bool),
+    Loss(f64),
+    NetworkChanged,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0usize..20_000, 0u64..3).prop_map(|(size, lane)| Step::Plain { size, lane }),
+        (0u16..30).prop_map(|surbs| Step::Anonymous { surbs }),
+        (1usize..30_000).prop_map(|size| Step::Reply { size }),
+        (0u64..3).prop_map(Step::CloseLane),
+        Just(Step::Cut),
+        frame().prop_map(Step::Inject),
+        pushed().prop_map(Step::Push),
+        any::<bool>().prop_map(Step::Block),
+        (0.0..0.3f64).prop_map(Step::Loss),
+        Just(Step::NetworkChanged),
+        (1u64..3000).prop_map(Step::Wait),
+    ]
+}
+
+fn take(world: &mut World, id: u64, step: Step) -> bool {
+    let lane = |lane| {
+        if lane == 0 {
+            Lane::General
+        } else {
+            Lane::Connection(lane)
+        }
+    };
+    let (client, target, size, on) = match step {
+        Step::Plain { size, lane: on } => (0, Target::Plain(world.address(1)), size, lane(on)),
+        Step::Anonymous { surbs } => (
+            0,
+            Target::Anonymous {
+                recipient: world.address(1),
+                surbs,
+            },
+            10,
+            Lane::General,
+        ),
+        Step::Reply { size } => {
+            let mut origins = world.hosts[1].delivered.iter().map(|d| d.origin);
+            let Some(DeliveryOrigin::Anonymous(tag)) =
+                origins.find(|o| matches!(o, DeliveryOrigin::Anonymous(_)))
+            else {
+                return false;
+            };
+            (1, Target::Reply(tag), size, Lane::General)
+        }
+        Step::CloseLane(on) => return done(world.event(0, Event::CloseLane(lane(on)))),
+        Step::Cut => return done(world.cut(0)),
+        Step::Inject(frame) => return done(world.inject(0, frame)),
+        Step::Push(message) => return done(world.push(0, &message)),
+        Step::Block(is_blocked) => return done(world.block(0, is_blocked)),
+        Step::Loss(loss) => return done(world.loss = loss),
+        Step::NetworkChanged => {
+            let unix_time = world.unix();
+            return done(world.event(0, Event::NetworkChanged { unix_time }));
+        }
+        Step::Wait(millis) => return done(world.run_for(Duration::from_millis(millis))),
+    };
+    let mut message = Outgoing::new(MessageId(id), target, vec![1; size].into());
+    message.lane = on;
+    world
+        .event_with_result(client, Event::Send(message))
+        .is_ok()
+}
+
+fn done((): ()) -> bool {
+    false
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_happens_every_accepted_message_has_exactly_one_outcome(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let mut world = World::with_two_clients(95);
+        let mut accepted = 0;
+        for (id, step) in (0..).zip(steps) {
+            accepted += usize::from(take(&mut world, id, step));
+            for host in &world.hosts {
+                // drained, so a deadline is about time
+                prop_assert!(host.machine.next_deadline().is_none_or(|d| d.why != Wakeup::Actions));
+            }
+        }
+        for client in 0..2 {
+            world.event(client, Event::Shutdown(Shutdown::Drain(Duration::from_secs(20))));
+        }
+        world.run_for(Duration::from_secs(21));
+        let outcomes: Vec<MessageId> =
+            world.hosts.iter().flat_map(|host| &host.outcomes).map(|(id, _)| *id).collect();
+        let unique: std::collections::BTreeSet<_> = outcomes.iter().collect();
+        prop_assert_eq!(unique.len(), outcomes.len());
+        prop_assert_eq!(outcomes.len(), accepted);
+        for host in &world.hosts {
+            prop_assert!(host.stopped.is_some());
+            prop_assert_eq!(host.machine.in_flight(), 0);
+        }
     }
 }
 

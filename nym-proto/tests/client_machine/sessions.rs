@@ -239,3 +239,55 @@ fn a_half_open_connection_is_noticed() {
     };
     assert!(world.hosts[0].facts.iter().any(noticed));
 }
+
+#[test]
+fn after_a_change_of_the_network_a_silent_connection_is_given_up_soon() {
+    let mut world = World::with_two_clients(83);
+    world.vanish(0);
+    let unix_time = world.unix();
+    world.event(0, Event::NetworkChanged { unix_time });
+    world.run_until_true(Duration::from_secs(5), "ready again", |w| {
+        w.hosts[0].machine.stats().sessions == 2
+    });
+}
+
+#[test]
+fn a_topology_without_a_usable_gateway_is_named_in_the_stop_reason() {
+    let mut world = World::new(84);
+    let mut config = world.config(0);
+    config.gateway = GatewayChoice::Random;
+    config.tls = nym_proto::topology::TlsPolicy::Require;
+    world.add(config, 85);
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::NoCandidate));
+}
+
+#[test]
+fn a_random_gateway_is_drawn_by_its_performance() {
+    let mut world = World::new(86);
+    let mut nodes = world.topology.nodes().to_vec();
+    nodes[1].performance = 1;
+    let topology = nym_proto::topology::Topology::new(nym_proto::topology::TopologyParts {
+        epoch: 7,
+        rotation_id: 3,
+        refreshed_at: None,
+        rewarded: world.topology.rewarded().clone(),
+        nodes,
+    });
+    world.topology = std::sync::Arc::new(topology.unwrap());
+    let mut config = world.config(0);
+    config.gateway = GatewayChoice::Random;
+    config.min_performance = 0;
+    let weak = *world.gateways[1].identity.public();
+    let clients: Vec<usize> = (0..60)
+        .map(|seed| world.add(config.clone(), seed))
+        .collect();
+    world.run_for(Duration::from_millis(100));
+    let on_weak = clients
+        .iter()
+        .filter(|client| world.address(**client).gateway == weak)
+        .count();
+    assert!(
+        on_weak < 6,
+        "{on_weak} of 60 chose the gateway with one percent"
+    );
+}

@@ -301,6 +301,19 @@ impl World {
         self.hosts[client].conn = None;
     }
 
+    /// The client's socket takes no more, or takes more again.
+    pub fn block(&mut self, client: usize, is_blocked: bool) {
+        if let Some((connection, ..)) = self.hosts[client].conn {
+            self.event(
+                client,
+                match is_blocked {
+                    true => Event::GatewayBlocked { connection },
+                    false => Event::GatewayWritable { connection },
+                },
+            );
+        }
+    }
+
     /// The client's connection.
     pub fn connection(&self, client: usize) -> ConnectionId {
         self.hosts[client].conn.as_ref().unwrap().0

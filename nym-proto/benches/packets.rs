@@ -54,10 +54,7 @@ fn setup() -> Setup {
 impl Setup {
     /// Builds one message packet with its ack into a frame for the gateway.
     fn prepare(&mut self, builder: &mut SphinxBuilder, payload: &[u8]) -> bytes::Bytes {
-        let path = Path {
-            hops: &self.hops,
-            delays: &self.delays,
-        };
+        let path = Path { hops: &self.hops, delays: &self.delays };
         let set = SetId::new(7).unwrap();
         let ack = OwnAck {
             key: &self.ack_key,
@@ -106,12 +103,7 @@ fn make_a_reply_surb(bencher: Bencher<'_, '_>) {
     let mut builder = SphinxBuilder::new();
     bencher.counter(ItemsCount::new(1u32)).bench_local(|| {
         builder
-            .make_surb(
-                &setup.hops,
-                &setup.delays,
-                setup.recipient.public(),
-                &mut setup.stream,
-            )
+            .make_surb(&setup.hops, &setup.delays, setup.recipient.public(), &mut setup.stream)
             .unwrap()
     });
 }
@@ -160,10 +152,7 @@ fn receive_one_packet(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn recover_an_ack(bencher: Bencher<'_, '_>) {
     let mut setup = setup();
-    let id = AckId::Fragment(FragmentId {
-        set: SetId::new(7).unwrap(),
-        position: 1,
-    });
+    let id = AckId::Fragment(FragmentId { set: SetId::new(7).unwrap(), position: 1 });
     let ack = seal_ack(&setup.ack_key, &id, &mut setup.stream);
     bencher
         .counter(ItemsCount::new(1u32))

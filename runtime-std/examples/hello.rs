@@ -8,18 +8,13 @@ use nym_runtime_std::{Options, connect, generate_identity};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The network: the topology file or the directory that `nym-testnet run` writes and prints.
-    let argument = std::env::args()
-        .nth(1)
-        .ok_or("give a topology file or the URL of a directory")?;
+    let argument =
+        std::env::args().nth(1).ok_or("give a topology file or the URL of a directory")?;
     let network = match std::fs::read(&argument) {
         Ok(file) => Network::Fixed(Arc::new(Topology::from_file(&file)?)),
         Err(_) => Network::Directory(vec![argument]),
     };
-    let client = connect(
-        Config::new(network),
-        generate_identity()?,
-        Options::default(),
-    )?;
+    let client = connect(Config::new(network), generate_identity()?, Options::default())?;
     println!("my address: {}", client.address());
 
     // To myself, through three mix nodes, with 10 single-use reply blocks.

@@ -57,13 +57,9 @@ struct Run {
 }
 
 fn main() -> anyhow::Result<()> {
-    let wanted = std::env::var("RUST_LOG")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_filter(targets);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
     match Cli::parse().command {
         Command::Run(run) => run.run(),
@@ -92,16 +88,10 @@ impl Run {
             std::fs::write(path, network.topology().to_file())
                 .with_context(|| format!("cannot write the topology to {}", path.display()))?;
         }
-        let text = if self.json {
-            as_json(&network, &seed)
-        } else {
-            as_text(&network, &seed)
-        };
+        let text = if self.json { as_json(&network, &seed) } else { as_text(&network, &seed) };
         // whoever started the network may read no further than this
         let mut out = std::io::stdout();
-        writeln!(out, "{text}")
-            .and_then(|()| out.flush())
-            .context("cannot write to stdout")?;
+        writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to stdout")?;
         smol::block_on(interruptions.next());
         Ok(())
     }
@@ -172,11 +162,7 @@ fn as_text(network: &Loopback, seed: &[u8; 32]) -> String {
         );
     }
     for mix in network.mixes() {
-        let _ = writeln!(
-            text,
-            "layer {}    {}  mix {}",
-            mix.layer, mix.identity, mix.address
-        );
+        let _ = writeln!(text, "layer {}    {}  mix {}", mix.layer, mix.identity, mix.address);
     }
     let _ = write!(text, "seed       {}\nInterrupt to stop.", hex::encode(seed));
     text

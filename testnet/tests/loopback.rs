@@ -101,15 +101,7 @@ fn all_packets_are_lost_if_asked_for() {
     for _ in 0..5 {
         client.send_to_itself(&network.topology(), gateway, 1, PacketSize::Ack);
     }
-    wait_until(|| {
-        network
-            .stats()
-            .mixes
-            .iter()
-            .map(|mix| mix.lost)
-            .sum::<u64>()
-            == 5
-    });
+    wait_until(|| network.stats().mixes.iter().map(|mix| mix.lost).sum::<u64>() == 5);
     assert_eq!(network.stats().gateways[0].delivered, 0);
 }
 
@@ -136,15 +128,9 @@ fn the_topology_can_be_written_to_a_file() {
 
 #[test]
 fn a_network_without_nodes_is_refused() {
-    let config = LoopbackConfig {
-        gateways: 0,
-        ..LoopbackConfig::default()
-    };
+    let config = LoopbackConfig { gateways: 0, ..LoopbackConfig::default() };
     let error = Loopback::start(config).unwrap_err();
-    assert!(
-        error.to_string().contains("at least one gateway"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("at least one gateway"), "{error}");
 }
 
 fn wait_until(mut condition: impl FnMut() -> bool) {
@@ -157,11 +143,7 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
 
 fn get(network: &Loopback, path: &str) -> (String, String) {
     let url = network.directory_url();
-    let (host, base) = url
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
+    let (host, base) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(WAIT)).unwrap();
     write!(stream, "GET /{base}{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
@@ -199,10 +181,7 @@ impl Keys {
             stream: Entropy::new([7; 32]).stream(Purpose::Packets),
             last: self.last,
         };
-        let mut client = Client {
-            socket: open(gateway),
-            keys,
-        };
+        let mut client = Client { socket: open(gateway), keys };
         client.send(&ClientText::Authenticate(request).encode());
         client
     }
@@ -217,26 +196,15 @@ impl Client {
         let (state, init) =
             ClientHandshake::start(&identity, &gateway.identity, version, &mut stream);
         let key = SharedKey::from_bytes([0; 32]);
-        let keys = Keys {
-            identity,
-            key,
-            stream,
-            last: unix_secs(),
-        };
-        let mut client = Self {
-            socket: open(gateway),
-            keys,
-        };
+        let keys = Keys { identity, key, stream, last: unix_secs() };
+        let mut client = Self { socket: open(gateway), keys };
         client.send(&ClientText::SupportedProtocol.encode());
         assert_eq!(client.text(), GatewayText::SupportedProtocol { version: 6 });
         client.send(&init);
         let (state, proof) = state.handle(&client.payload()).unwrap();
         client.send(&proof);
         client.keys.key = state.handle(&client.payload()).unwrap().shared_key;
-        assert!(matches!(
-            client.text(),
-            GatewayText::Register { status: true, .. }
-        ));
+        assert!(matches!(client.text(), GatewayText::Register { status: true, .. }));
         client.send(&ClientText::ClaimFreeBandwidth.encode());
         assert!(matches!(client.text(), GatewayText::Bandwidth { .. }));
         client
@@ -315,14 +283,9 @@ fn open(gateway: &GatewayInfo) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(gateway.ws_url.strip_prefix("ws://").unwrap()).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(WAIT)).unwrap();
-    tungstenite::client(gateway.ws_url.as_str(), stream)
-        .unwrap()
-        .0
+    tungstenite::client(gateway.ws_url.as_str(), stream).unwrap().0
 }
 
 fn unix_secs() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }

@@ -35,12 +35,8 @@ fn init_log(verbose: u8) {
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let wanted = std::env::var("RUST_LOG")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_filter(targets);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
 }

@@ -106,11 +106,7 @@ impl Traffic {
     /// user sends.
     #[must_use]
     pub fn without_cover() -> Self {
-        Self {
-            loop_interval: None,
-            cover: false,
-            ..Self::default()
-        }
+        Self { loop_interval: None, cover: false, ..Self::default() }
     }
 }
 

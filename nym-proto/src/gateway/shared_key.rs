@@ -72,8 +72,7 @@ impl SharedKey {
     #[must_use]
     pub fn seal_detached(&self, nonce: &[u8; NONCE_SIZE], buffer: &mut [u8]) -> [u8; TAG_SIZE] {
         let sealed =
-            self.cipher()
-                .encrypt_inout_detached(&Nonce::from(*nonce), &[], (&mut *buffer).into());
+            self.cipher().encrypt_inout_detached(&Nonce::from(*nonce), &[], (&mut *buffer).into());
         match sealed {
             Ok(tag) => tag.into(),
             // only a buffer beyond 64 GiB gets here; its plaintext must not leave
@@ -109,9 +108,7 @@ impl SharedKey {
         nonce: &[u8; NONCE_SIZE],
         buffer: &'a mut [u8],
     ) -> Result<&'a mut [u8], DecryptionError> {
-        let (text, tag) = buffer
-            .split_last_chunk_mut::<TAG_SIZE>()
-            .ok_or(DecryptionError)?;
+        let (text, tag) = buffer.split_last_chunk_mut::<TAG_SIZE>().ok_or(DecryptionError)?;
         self.open_detached(nonce, text, tag)?;
         Ok(text)
     }
@@ -169,10 +166,7 @@ mod tests {
 
     #[test]
     fn both_sides_derive_the_same_key_and_low_order_peers_get_none() {
-        let (a, b) = (
-            PrivateKey::from_bytes([1; 32]),
-            PrivateKey::from_bytes([2; 32]),
-        );
+        let (a, b) = (PrivateKey::from_bytes([1; 32]), PrivateKey::from_bytes([2; 32]));
         let salt = [3; 16];
         let one = SharedKey::derive(&a, &b.public(), &salt);
         assert!(one.is_ok());

@@ -73,9 +73,7 @@ pub fn open<'a>(private: &PrivateKey, buffer: &'a mut [u8]) -> Option<&'a mut [u
 /// shorter.
 #[must_use]
 pub fn reply_digest_of(buffer: &[u8]) -> Option<ReplyDigest> {
-    buffer
-        .first_chunk()
-        .map(|bytes| ReplyDigest::from_bytes(*bytes))
+    buffer.first_chunk().map(|bytes| ReplyDigest::from_bytes(*bytes))
 }
 
 /// Decrypts a delivered reply in place and returns the fragment. `None` if it is shorter than the

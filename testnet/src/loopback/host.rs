@@ -174,10 +174,7 @@ impl Host {
         let read = async {
             let mut buffer = vec![0; READ_SIZE];
             while let Ok(len @ 1..) = stream.read(&mut buffer).await {
-                self.node_event(NodeEvent::Bytes(
-                    link,
-                    buffer.get(..len).unwrap_or_default(),
-                ));
+                self.node_event(NodeEvent::Bytes(link, buffer.get(..len).unwrap_or_default()));
             }
         };
         let closed = async {

@@ -35,11 +35,7 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(executor: Weak<LocalExecutor<'static>>) -> Rc<Self> {
         let (queues, losses) = (RefCell::default(), Cell::new(0));
-        Rc::new(Self {
-            executor,
-            queues,
-            losses,
-        })
+        Rc::new(Self { executor, queues, losses })
     }
 
     /// Frames that did not fit a queue or were in it when its connection failed.
@@ -61,10 +57,7 @@ impl Peers {
             queues.insert(to, queue);
             executor.spawn(Rc::clone(self).serve(to, frames)).detach();
         }
-        if queues
-            .get(&to)
-            .is_some_and(|queue| queue.try_send(frame).is_err())
-        {
+        if queues.get(&to).is_some_and(|queue| queue.try_send(frame).is_err()) {
             self.lose(1);
         }
     }

@@ -25,6 +25,7 @@ mod conversations;
 mod endings;
 mod hostile;
 mod outages;
+mod raw;
 mod replies;
 mod starting;
 mod twins;

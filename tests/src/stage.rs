@@ -32,11 +32,8 @@ impl Stage {
     /// There are no sockets.
     #[must_use]
     pub fn new(seed: u8) -> Self {
-        let config = LoopbackConfig {
-            mixes_per_layer: 1,
-            seed: [seed; 32],
-            ..LoopbackConfig::default()
-        };
+        let config =
+            LoopbackConfig { mixes_per_layer: 1, seed: [seed; 32], ..LoopbackConfig::default() };
         let network = Loopback::start(config).expect("a loopback network starts");
         Self { network, seed }
     }
@@ -66,10 +63,8 @@ impl Stage {
             ack_delay: Duration::from_millis(2),
             ..Traffic::default()
         };
-        config.acks = AckConfig {
-            wait_addition: Duration::from_millis(700),
-            ..AckConfig::default()
-        };
+        config.acks =
+            AckConfig { wait_addition: Duration::from_millis(700), ..AckConfig::default() };
         config
     }
 

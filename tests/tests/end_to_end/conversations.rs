@@ -76,10 +76,7 @@ fn a_message_that_is_refused_comes_back(cast: &Cast) {
         SendError::Refused(refused) => (refused.reason, refused.message.data),
         other => panic!("{other}"),
     };
-    let reason = RefusedReason::TooLarge {
-        bytes: 5001,
-        max: 5000,
-    };
+    let reason = RefusedReason::TooLarge { bytes: 5001, max: 5000 };
     assert_eq!(refusal(too_large), (reason, data.clone()));
     let reason = RefusedReason::TooManySurbs { surbs: 21, max: 20 };
     assert_eq!(refusal(too_many_surbs), (reason, data.clone()));
@@ -118,10 +115,7 @@ fn many_threads_send_through_one_client(cast: &Cast) {
         })
         .collect();
     let received = next_sorted(&*bob, (THREADS * MESSAGES) as usize);
-    let receipts: Vec<_> = senders
-        .into_iter()
-        .flat_map(|sender| sender.join().unwrap())
-        .collect();
+    let receipts: Vec<_> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
 
     let mut expected: Vec<_> = (0..THREADS * MESSAGES).map(message).collect();
     expected.sort_unstable();
@@ -165,10 +159,7 @@ fn a_slow_application_sends_and_later_gets_all_it_is_owed(cast: &Cast) {
 fn a_closed_lane_ends_its_messages_and_no_others(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(7, cast);
     let lane = Lane::Connection(5);
-    let options = SendOptions {
-        lane,
-        ..SendOptions::default()
-    };
+    let options = SendOptions { lane, ..SendOptions::default() };
     let target = Target::Plain(bob.address());
     let doomed = alice.send_with(target, noise(1, 2_000_000), options);
     let doomed = doomed.unwrap();

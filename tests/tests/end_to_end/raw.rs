@@ -66,10 +66,7 @@ impl Raw {
     pub(crate) fn greet(&mut self) {
         self.send(ClientText::SupportedProtocol.encode());
         let answer = self.text();
-        assert!(matches!(
-            answer,
-            Some(GatewayText::SupportedProtocol { .. })
-        ));
+        assert!(matches!(answer, Some(GatewayText::SupportedProtocol { .. })));
     }
 
     /// Registers and returns the shared key.
@@ -83,10 +80,7 @@ impl Raw {
         self.send(text);
         let established = state.handle(&self.handshake()).unwrap();
         let answer = self.text();
-        assert!(matches!(
-            answer,
-            Some(GatewayText::Register { status: true, .. })
-        ));
+        assert!(matches!(answer, Some(GatewayText::Register { status: true, .. })));
         established.shared_key
     }
 
@@ -100,9 +94,6 @@ impl Raw {
 
     /// Says nothing any more, and takes nothing.
     pub(crate) fn forget_reading(&mut self) {
-        let _ = self
-            .0
-            .get_mut()
-            .set_read_timeout(Some(Duration::from_millis(1)));
+        let _ = self.0.get_mut().set_read_timeout(Some(Duration::from_millis(1)));
     }
 }

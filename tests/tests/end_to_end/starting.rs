@@ -80,10 +80,7 @@ fn a_directory_that_says_nothing_ends_the_wait(cast: &Cast) {
     // connections wait in the queue of the socket and are never taken
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/", silent.local_addr().unwrap());
-    assert_eq!(
-        last_failure(cast, &stage, with_directory(&stage, &[&url])),
-        None
-    );
+    assert_eq!(last_failure(cast, &stage, with_directory(&stage, &[&url])), None);
 }
 
 fn of_two_directories_one_is_enough(cast: &Cast) {
@@ -126,15 +123,9 @@ fn a_gateway_that_talks_nonsense_ends_the_wait(cast: &Cast) {
 fn talk_nonsense(stream: TcpStream) -> Result<(), ()> {
     let mut socket = tungstenite::accept(stream).map_err(drop)?;
     for n in 0..10 {
-        socket
-            .send(tungstenite::Message::binary(noise(n, 2000)))
-            .map_err(drop)?;
-        socket
-            .send(tungstenite::Message::text("{\"type\":"))
-            .map_err(drop)?;
-        socket
-            .send(tungstenite::Message::text("{\"type\":\"what\"}"))
-            .map_err(drop)?;
+        socket.send(tungstenite::Message::binary(noise(n, 2000))).map_err(drop)?;
+        socket.send(tungstenite::Message::text("{\"type\":")).map_err(drop)?;
+        socket.send(tungstenite::Message::text("{\"type\":\"what\"}")).map_err(drop)?;
     }
     Ok(())
 }
@@ -164,9 +155,7 @@ fn fail_with(
     options: nym_runtime_std::Options,
 ) -> ConnectError {
     let (runtime, identity) = (cast.alice, stage.identity(ALICE));
-    let connected = within("connecting fails", move || {
-        runtime.connect(config, identity, options)
-    });
+    let connected = within("connecting fails", move || runtime.connect(config, identity, options));
     match connected {
         Ok(_) => panic!("connected"),
         Err(error) => error,

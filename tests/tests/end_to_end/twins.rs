@@ -37,11 +37,7 @@ fn a_second_client_of_one_identity_is_turned_away_and_the_first_goes_on(cast: &C
         twin.join().unwrap()
     });
 
-    let ConnectError::TimedOut {
-        last_failure: Some(failure),
-        ..
-    } = error
-    else {
+    let ConnectError::TimedOut { last_failure: Some(failure), .. } = error else {
         panic!("{error}");
     };
     assert!(failure.contains("refused"), "{failure}");

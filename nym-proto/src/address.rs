@@ -87,11 +87,7 @@ impl FromStr for Recipient {
     fn from_str(text: &str) -> Result<Self, RecipientError> {
         fn two(text: &str, separator: char) -> Result<(&str, &str), RecipientError> {
             let (a, b) = text.split_once(separator).ok_or(RecipientError::Format)?;
-            if b.contains(separator) {
-                Err(RecipientError::Format)
-            } else {
-                Ok((a, b))
-            }
+            if b.contains(separator) { Err(RecipientError::Format) } else { Ok((a, b)) }
         }
         let (client, gateway) = two(text, '@')?;
         let (identity, encryption) = two(client, '.')?;

@@ -38,9 +38,7 @@ pub(crate) fn base58_array<const N: usize>(text: &str) -> Result<[u8; N], KeyErr
     if text.len() > N * 2 {
         return Err(KeyError::Length(text.len()));
     }
-    let bytes = bs58::decode(text)
-        .into_vec()
-        .map_err(|_| KeyError::Base58)?;
+    let bytes = bs58::decode(text).into_vec().map_err(|_| KeyError::Base58)?;
     let length = bytes.len();
     bytes.try_into().map_err(|_| KeyError::Length(length))
 }
@@ -68,8 +66,7 @@ impl IdentityKey {
     pub fn has_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         use ed25519_dalek::Verifier as _;
         VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
-            key.verify(message, &ed25519_dalek::Signature::from_bytes(signature))
-                .is_ok()
+            key.verify(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
         })
     }
 }
@@ -123,11 +120,7 @@ impl PublicKey {
 
     /// This key if it is a usable one.
     pub fn checked(self) -> Result<Self, KeyError> {
-        if self.is_degenerate() {
-            Err(KeyError::Degenerate)
-        } else {
-            Ok(self)
-        }
+        if self.is_degenerate() { Err(KeyError::Degenerate) } else { Ok(self) }
     }
 }
 
@@ -186,9 +179,7 @@ impl PrivateKey {
     pub fn agree(&self, peer: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
         let secret =
             StaticSecret::from(self.0).diffie_hellman(&x25519_dalek::PublicKey::from(peer.0));
-        secret
-            .was_contributory()
-            .then(|| Zeroizing::new(secret.to_bytes()))
+        secret.was_contributory().then(|| Zeroizing::new(secret.to_bytes()))
     }
 }
 

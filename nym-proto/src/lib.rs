@@ -87,18 +87,14 @@
 
 #![cfg_attr(
     not(test),
-    warn(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
 pub mod address;
 pub mod client;
 pub mod entropy;
 pub mod gateway;
+mod hkdf_blake3;
 pub mod identity;
 pub mod limits;
 pub mod message;

@@ -112,10 +112,7 @@ mod tests {
 
     #[test]
     fn absurd_limits_saturate() {
-        let limits = Limits {
-            actions_max: usize::MAX,
-            ..Limits::default()
-        };
+        let limits = Limits { actions_max: usize::MAX, ..Limits::default() };
         assert_eq!(limits.memory_max(), usize::MAX);
     }
 }

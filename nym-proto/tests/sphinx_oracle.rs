@@ -122,17 +122,12 @@ impl Case {
     }
 
     fn random(hops: usize, mut stream: Stream) -> Self {
-        let private: Vec<_> = (0..hops)
-            .map(|_| PrivateKey::generate(&mut stream))
-            .collect();
-        let route = private.iter().map(|key| Hop {
-            address: address(&mut stream),
-            key: key.public(),
-        });
+        let private: Vec<_> = (0..hops).map(|_| PrivateKey::generate(&mut stream)).collect();
+        let route =
+            private.iter().map(|key| Hop { address: address(&mut stream), key: key.public() });
         let route = route.collect();
-        let delays = (0..hops)
-            .map(|_| Delay::from_nanos(stream.next_u64() >> stream.below(64)))
-            .collect();
+        let delays =
+            (0..hops).map(|_| Delay::from_nanos(stream.next_u64() >> stream.below(64))).collect();
         let size = HEADER_SIZE + 33 + stream.index(2500);
         let mut message = vec![0; stream.index(size - OVERHEAD + 1)];
         stream.fill(&mut message);
@@ -202,12 +197,8 @@ impl Case {
     fn use_both(&self, ours: Surb, theirs: oracle::SURB) -> Vec<u8> {
         let mut packet = self.buffer();
         let first_hop = ours.first_hop().to_padded::<32>();
-        SphinxBuilder::new()
-            .use_surb(ours, self.message.len(), &mut packet)
-            .unwrap();
-        let (theirs, address) = theirs
-            .use_surb(&self.message, self.size - HEADER_SIZE)
-            .unwrap();
+        SphinxBuilder::new().use_surb(ours, self.message.len(), &mut packet).unwrap();
+        let (theirs, address) = theirs.use_surb(&self.message, self.size - HEADER_SIZE).unwrap();
         assert_eq!(*address.as_bytes(), first_hop);
         assert_eq!(theirs.to_bytes(), packet);
         packet
@@ -226,11 +217,7 @@ impl Case {
             match (ours, theirs.data) {
                 (
                     Peeled::Forward { next, delay },
-                    ForwardHop {
-                        next_hop_packet,
-                        next_hop_address,
-                        delay: their_delay,
-                    },
+                    ForwardHop { next_hop_packet, next_hop_address, delay: their_delay },
                 ) => {
                     assert_eq!(next, self.route[i + 1].address);
                     assert_eq!(*next_hop_address.as_bytes(), next.to_padded::<32>());
@@ -239,15 +226,8 @@ impl Case {
                     assert_eq!(next_hop_packet.to_bytes(), packet);
                 }
                 (
-                    Peeled::Final {
-                        destination,
-                        plaintext,
-                    },
-                    FinalHop {
-                        destination: their_destination,
-                        identifier,
-                        payload,
-                    },
+                    Peeled::Final { destination, plaintext },
+                    FinalHop { destination: their_destination, identifier, payload },
                 ) => {
                     assert_eq!(i + 1, self.route.len());
                     assert_eq!(destination, *self.destination().as_bytes());
@@ -273,9 +253,7 @@ impl Case {
 
     fn oracle_delays(&self) -> Vec<oracle::header::delays::Delay> {
         let nanos = self.delays.iter().map(|delay| delay.as_nanos());
-        nanos
-            .map(oracle::header::delays::Delay::new_from_nanos)
-            .collect()
+        nanos.map(oracle::header::delays::Delay::new_from_nanos).collect()
     }
 
     fn oracle_destination(&self) -> oracle::route::Destination {

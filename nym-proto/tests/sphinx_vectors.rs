@@ -112,9 +112,7 @@ fn a_packet_of_an_unknown_version_is_peeled() {
     for key in forward {
         assert!(matches!(peel(key, &mut packet), Ok(Peeled::Forward { .. })));
     }
-    let Ok(Peeled::Final { plaintext, .. }) = peel(last, &mut packet) else {
-        panic!()
-    };
+    let Ok(Peeled::Final { plaintext, .. }) = peel(last, &mut packet) else { panic!() };
     assert_eq!(packet[plaintext], bytes(&case["message"]));
 }
 
@@ -138,9 +136,7 @@ fn every_surb_is_made_again_byte_for_byte() {
         assert_eq!(surb.keys().len(), list(&case["route"]).len());
         if case["version"] == 260 {
             // these carry the last seed only
-            let SurbKeys::Seeds([.., last]) = surb.keys() else {
-                panic!()
-            };
+            let SurbKeys::Seeds([.., last]) = surb.keys() else { panic!() };
             let last = SurbKeys::Seeds(core::slice::from_ref(last));
             surb = Surb::new(*surb.header(), surb.first_hop(), last).unwrap();
         }
@@ -157,9 +153,7 @@ fn every_surb_is_used_and_its_packet_peeled_hop_by_hop() {
         let first_hop = surb.first_hop().to_padded::<32>();
         let mut packet = buffer(&used["message"], size);
 
-        SphinxBuilder::new()
-            .use_surb(surb, bytes(&used["message"]).len(), &mut packet)
-            .unwrap();
+        SphinxBuilder::new().use_surb(surb, bytes(&used["message"]).len(), &mut packet).unwrap();
 
         assert_eq!(first_hop[..], bytes(&used["first_hop"]));
         assert_eq!(packet, bytes(&used["packet"]), "{}", case["name"]);
@@ -261,13 +255,7 @@ fn packets_of_the_gateway_vectors_are_unwrapped_at_the_last_hop() {
     for case in list(&gateway()["final_hop"]) {
         let mut packet = bytes(&case["sphinx_packet"]);
         let peeled = peel(&case["gateway_sphinx_private"], &mut packet).unwrap();
-        let Peeled::Final {
-            destination,
-            plaintext,
-        } = peeled
-        else {
-            panic!("{}", case["name"])
-        };
+        let Peeled::Final { destination, plaintext } = peeled else { panic!("{}", case["name"]) };
         assert_eq!(destination[..], bytes(&case["destination"]));
         assert_eq!(packet[plaintext], bytes(&case["unwrapped_plaintext"]));
     }
@@ -335,10 +323,7 @@ fn peel_and_compare(hop: &Value, packet: &mut [u8]) -> Result<(), PeelError> {
             }
             assert_eq!(sha256(packet), bytes(&hop["outgoing_packet_sha256"]));
         }
-        Peeled::Final {
-            destination,
-            plaintext,
-        } => {
+        Peeled::Final { destination, plaintext } => {
             assert_eq!(hop["flag"], 2);
             assert_eq!(destination[..], bytes(&hop["destination"]));
             assert_eq!(plaintext.start, PLAINTEXT_OFFSET);

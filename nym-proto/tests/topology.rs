@@ -44,10 +44,7 @@ fn epochs_belong_to_the_rotations_of_the_vectors() {
     let cases = cases.unwrap();
     assert!(!cases.is_empty());
     for case in cases {
-        let clock = clock(
-            number(&case["initial_epoch"]),
-            number(&case["validity_epochs"]),
-        );
+        let clock = clock(number(&case["initial_epoch"]), number(&case["validity_epochs"]));
         assert_eq!(
             clock.rotation_of(number(&case["epoch"])),
             number(&case["rotation_id"]),
@@ -68,11 +65,7 @@ fn a_topology_announces_the_parity_of_the_vectors() {
             ..parts([1, 1, 1])
         })
         .unwrap();
-        assert_eq!(
-            u32::from(topology.rotation().to_byte()),
-            number(&case["wire_byte"]),
-            "{case}"
-        );
+        assert_eq!(u32::from(topology.rotation().to_byte()), number(&case["wire_byte"]), "{case}");
     }
 }
 
@@ -83,18 +76,12 @@ fn the_worked_example_of_the_epoch_clock_holds() {
     assert_eq!(clock.rotation_of(1100), 4);
     assert_eq!(clock.rotation_start(4).as_secs(), midnight + 2 * HOUR);
     assert_eq!(clock.first_epoch_of(4), 1096);
-    assert_eq!(
-        clock.rotation_start(5).as_secs(),
-        midnight + 24 * HOUR + 2 * HOUR
-    );
+    assert_eq!(clock.rotation_start(5).as_secs(), midnight + 24 * HOUR + 2 * HOUR);
     let now = UnixTime::from_secs(midnight + 24 * HOUR + 2 * HOUR + 60);
     assert_eq!(clock.epoch_at(now), 1120);
     assert_eq!(clock.rotation_of(1120), 5);
     assert_eq!(KeyRotation::of_id(5), KeyRotation::Odd);
-    assert_eq!(
-        clock.epoch_end(now).as_secs(),
-        midnight + 24 * HOUR + 3 * HOUR
-    );
+    assert_eq!(clock.epoch_end(now).as_secs(), midnight + 24 * HOUR + 3 * HOUR);
 }
 
 #[test]
@@ -126,10 +113,8 @@ fn a_client_assembles_what_a_directory_serves() {
         }
         .encode(&parts.rewarded)
     };
-    let bodies: Vec<String> = (0..)
-        .zip(parts.nodes.chunks(4))
-        .map(|(page, nodes)| serve(page, nodes))
-        .collect();
+    let bodies: Vec<String> =
+        (0..).zip(parts.nodes.chunks(4)).map(|(page, nodes)| serve(page, nodes)).collect();
     let collect = || {
         let mut pages = Pages::new();
         let mut wanted = 0;
@@ -196,11 +181,7 @@ fn node(id: NodeId) -> Node {
             ws_port: 9000,
             wss_port: None,
         }),
-        roles: SupportedRoles {
-            mixnode: true,
-            entry: true,
-            exit: true,
-        },
+        roles: SupportedRoles { mixnode: true, entry: true, exit: true },
         performance: 100,
     }
 }

@@ -31,12 +31,7 @@ pub(crate) enum LinkEvent {
 
 impl Link {
     pub(crate) fn new(connection: ConnectionId, socket: WebSocket) -> Self {
-        Self {
-            connection,
-            socket,
-            backlog: Backlog::default(),
-            is_unflushed: false,
-        }
+        Self { connection, socket, backlog: Backlog::default(), is_unflushed: false }
     }
 
     /// Takes a frame to write; [`Link::poll`] writes it.

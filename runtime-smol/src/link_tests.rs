@@ -22,8 +22,7 @@ fn frames_of_both_kinds_cross_in_both_directions() {
     smol::block_on(async {
         let (mut link, mut server) = connected().await;
         link.push(WsFrame::Text("question".into())).unwrap();
-        link.push(WsFrame::Binary(Bytes::from_static(b"\0\xff")))
-            .unwrap();
+        link.push(WsFrame::Binary(Bytes::from_static(b"\0\xff"))).unwrap();
         assert_eq!(
             with(&mut link, server.next()).await.unwrap().unwrap(),
             Message::text("question")
@@ -34,10 +33,7 @@ fn frames_of_both_kinds_cross_in_both_directions() {
         );
         server.send(Message::text("answer")).await.unwrap();
         server.send(Message::binary(vec![7])).await.unwrap();
-        assert_eq!(
-            next(&mut link).await,
-            LinkEvent::Frame(WsFrame::Text("answer".into()))
-        );
+        assert_eq!(next(&mut link).await, LinkEvent::Frame(WsFrame::Text("answer".into())));
         assert_eq!(
             next(&mut link).await,
             LinkEvent::Frame(WsFrame::Binary(Bytes::from_static(&[7])))
@@ -49,10 +45,7 @@ fn frames_of_both_kinds_cross_in_both_directions() {
 fn a_ping_is_answered_though_nothing_else_happens() {
     smol::block_on(async {
         let (mut link, mut server) = connected().await;
-        server
-            .send(Message::Ping(Bytes::from_static(b"12345678")))
-            .await
-            .unwrap();
+        server.send(Message::Ping(Bytes::from_static(b"12345678"))).await.unwrap();
         let pong = with(&mut link, server.next()).await.unwrap().unwrap();
         assert_eq!(pong, Message::Pong(Bytes::from_static(b"12345678")));
     });
@@ -127,10 +120,7 @@ fn closing_sends_what_waits_and_a_close_frame() {
             Poll::Ready(())
         })
         .await;
-        assert_eq!(
-            server.next().await.unwrap().unwrap(),
-            Message::text("last words")
-        );
+        assert_eq!(server.next().await.unwrap().unwrap(), Message::text("last words"));
         assert_eq!(server.next().await.unwrap().unwrap(), Message::Close(None));
     });
 }
@@ -155,10 +145,7 @@ fn dialing_tries_one_url_after_the_other_and_names_each_failure() {
 
         let urls = vec!["nonsense".to_owned(), silent_url.clone()];
         let error = dial(urls, tls(), timeout).await.map(|_| ()).unwrap_err();
-        assert!(
-            error.contains("nonsense") && error.contains(&silent_url),
-            "{error}"
-        );
+        assert!(error.contains("nonsense") && error.contains(&silent_url), "{error}");
     });
 }
 

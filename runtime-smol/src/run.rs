@@ -121,8 +121,7 @@ impl Runner {
 
     fn lost(&mut self, connection: ConnectionId, reason: String) {
         self.link = None;
-        self.driver
-            .handle(Event::GatewayClosed { connection, reason });
+        self.driver.handle(Event::GatewayClosed { connection, reason });
     }
 
     fn poll_dialing(&mut self, cx: &mut Context<'_>) -> bool {
@@ -137,10 +136,8 @@ impl Runner {
         match result {
             Ok(socket) => {
                 self.link = Some(Link::new(connection, socket));
-                self.driver.handle(Event::GatewayConnected {
-                    connection,
-                    unix_time: Clock::unix_time(),
-                });
+                self.driver
+                    .handle(Event::GatewayConnected { connection, unix_time: Clock::unix_time() });
             }
             Err(reason) => self.lost(connection, reason),
         }
@@ -159,11 +156,7 @@ impl Runner {
             return false;
         };
         drop(self.fetches.swap_remove(index));
-        self.driver.handle(Event::Fetched {
-            fetch,
-            result,
-            unix_time: Clock::unix_time(),
-        });
+        self.driver.handle(Event::Fetched { fetch, result, unix_time: Clock::unix_time() });
         true
     }
 
@@ -176,9 +169,9 @@ impl Runner {
             return false;
         };
         match event {
-            LinkEvent::Frame(frame) => self
-                .driver
-                .handle(Event::GatewayFrame { connection, frame }),
+            LinkEvent::Frame(frame) => {
+                self.driver.handle(Event::GatewayFrame { connection, frame })
+            }
             LinkEvent::Control => {}
             LinkEvent::Flow(Flow::Pause) => {
                 self.driver.handle(Event::GatewayBlocked { connection });

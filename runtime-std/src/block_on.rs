@@ -56,11 +56,7 @@ mod tests {
             polls += 1;
             let waker = cx.waker().clone();
             thread::spawn(move || waker.wake());
-            if polls < 3 {
-                Poll::Pending
-            } else {
-                Poll::Ready(polls)
-            }
+            if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
         });
         assert_eq!(block_on(future), 3);
     }

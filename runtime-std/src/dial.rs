@@ -118,10 +118,7 @@ impl Write for Transport {
 
 /// A TCP connection, first blocking with a deadline, then non-blocking.
 pub(crate) enum Tcp {
-    Dialing {
-        stream: TcpStream,
-        deadline: Instant,
-    },
+    Dialing { stream: TcpStream, deadline: Instant },
     Polled(mio::net::TcpStream),
 }
 

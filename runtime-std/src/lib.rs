@@ -58,3 +58,8 @@ pub fn connect(
         None => Err(starting.timed_out(options.connect_timeout)),
     }
 }
+
+/// The example of the README, compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -119,10 +119,7 @@ fn dialing_tries_one_url_after_the_other_and_names_each_failure() {
     let urls = vec!["nonsense".to_owned(), silent_url.clone()];
     let error = dial(urls, tls_config().unwrap(), timeout).map(|_| ());
     let error = error.unwrap_err();
-    assert!(
-        error.contains("nonsense") && error.contains(&silent_url),
-        "{error}"
-    );
+    assert!(error.contains("nonsense") && error.contains(&silent_url), "{error}");
 }
 
 #[test]

@@ -157,8 +157,7 @@ impl Runner {
         if let Some(link) = self.link.take() {
             link.abandon(self.poll.registry());
         }
-        self.driver
-            .handle(Event::GatewayClosed { connection, reason });
+        self.driver.handle(Event::GatewayClosed { connection, reason });
     }
 
     fn take_done(&mut self) -> bool {
@@ -185,11 +184,9 @@ impl Runner {
             }
             // the core has given this attempt up
             Done::Dialed(..) => {}
-            Done::Fetched(fetch, result) => self.driver.handle(Event::Fetched {
-                fetch,
-                result,
-                unix_time: Clock::unix_time(),
-            }),
+            Done::Fetched(fetch, result) => {
+                self.driver.handle(Event::Fetched { fetch, result, unix_time: Clock::unix_time() })
+            }
         }
         true
     }
@@ -203,9 +200,9 @@ impl Runner {
             return false;
         };
         match event {
-            LinkEvent::Frame(frame) => self
-                .driver
-                .handle(Event::GatewayFrame { connection, frame }),
+            LinkEvent::Frame(frame) => {
+                self.driver.handle(Event::GatewayFrame { connection, frame })
+            }
             LinkEvent::Control => {}
             LinkEvent::Flow(Flow::Pause) => {
                 self.driver.handle(Event::GatewayBlocked { connection });
@@ -220,10 +217,7 @@ impl Runner {
 
     /// Waits until the socket is ready, somebody calls the waker, or the driver's deadline comes.
     fn wait(&mut self, events: &mut Events) -> std::io::Result<()> {
-        let left = self
-            .driver
-            .deadline()
-            .map(|at| at.saturating_duration_since(Instant::now()));
+        let left = self.driver.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let whole = left.map(|left| {
             let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             Duration::from_millis(millis)

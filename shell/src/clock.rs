@@ -14,9 +14,7 @@ impl Clock {
     /// A clock that starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// The time now, as the core counts it.
@@ -35,9 +33,7 @@ impl Clock {
     /// The wall clock now; the epoch itself if the wall clock is set to before it.
     #[must_use]
     pub fn unix_time() -> UnixTime {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UnixTime::default() + since
     }
 }

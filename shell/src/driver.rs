@@ -156,10 +156,7 @@ impl<M: Machine> Driver<M> {
     /// Gives the core a tick if its deadline has come.
     fn tick(&mut self) -> bool {
         let now = self.clock.now();
-        let is_due = self
-            .machine
-            .next_deadline()
-            .is_some_and(|deadline| deadline.at <= now);
+        let is_due = self.machine.next_deadline().is_some_and(|deadline| deadline.at <= now);
         if is_due {
             self.handle(Event::Tick);
         }
@@ -168,11 +165,8 @@ impl<M: Machine> Driver<M> {
 
     /// Takes one command that is not a message.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> bool {
-        let command = if self.is_abandoned {
-            Poll::Pending
-        } else {
-            self.controlled.as_mut().poll_next(cx)
-        };
+        let command =
+            if self.is_abandoned { Poll::Pending } else { self.controlled.as_mut().poll_next(cx) };
         // looked at after the queue: a command that announces it may have found the queue full
         let taken = self.shared.taken.swap(0, Ordering::AcqRel);
         if taken > 0 {
@@ -190,9 +184,9 @@ impl<M: Machine> Driver<M> {
             Poll::Ready(Some(Control::LaneLen(lane, answer))) => {
                 let _ = answer.try_send(self.machine.lane_len(lane));
             }
-            Poll::Ready(Some(Control::NetworkChanged)) => self.handle(Event::NetworkChanged {
-                unix_time: Clock::unix_time(),
-            }),
+            Poll::Ready(Some(Control::NetworkChanged)) => {
+                self.handle(Event::NetworkChanged { unix_time: Clock::unix_time() })
+            }
             Poll::Ready(Some(Control::Shutdown(how))) => self.shutdown(how),
         }
         true
@@ -225,11 +219,7 @@ impl<M: Machine> Driver<M> {
     }
 
     fn submit(&mut self, submission: Submission) {
-        let Submission {
-            message,
-            verdict,
-            outcome,
-        } = submission;
+        let Submission { message, verdict, outcome } = submission;
         if verdict.is_closed() {
             // the sender has stopped waiting, which withdraws the message
             return;
@@ -241,15 +231,8 @@ impl<M: Machine> Driver<M> {
                 self.outcomes.insert(id, outcome);
                 let _ = verdict.try_send(Ok(()));
             }
-            Err(Refused {
-                reason: RefusedReason::Full,
-                message,
-            }) => {
-                self.waiting = Some(Submission {
-                    message: *message,
-                    verdict,
-                    outcome,
-                });
+            Err(Refused { reason: RefusedReason::Full, message }) => {
+                self.waiting = Some(Submission { message: *message, verdict, outcome });
             }
             Err(refused) => {
                 let _ = verdict.try_send(Err(refused));
@@ -317,7 +300,8 @@ impl<M: Machine> Driver<M> {
     }
 
     fn stop(&mut self, reason: StopReason) {
-        info!(%reason, "stopped");
+        info!("stopped");
+        debug!(%reason, "why it stopped");
         self.is_stopped = true;
         self.shared.snapshot().stopped = Some(reason.clone());
         if let Some(ready) = self.ready.take() {

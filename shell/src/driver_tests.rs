@@ -23,10 +23,7 @@ fn an_accepted_message_yields_a_receipt_and_later_its_outcome() {
     let receipt = rig.complete(|h| async move { h.send(somebody(), "hello").await });
     let receipt = receipt.unwrap();
     assert_eq!(receipt.try_outcome(), None);
-    rig.act(Action::Outcome {
-        id: receipt.id(),
-        outcome: Outcome::Expired,
-    });
+    rig.act(Action::Outcome { id: receipt.id(), outcome: Outcome::Expired });
     assert_eq!(block_on(receipt.outcome()), Ok(Outcome::Expired));
     assert!(rig.driver.outcomes.is_empty());
 }
@@ -53,8 +50,7 @@ fn a_full_core_holds_messages_back_but_no_other_command() {
 
     let len = rig.complete(|h| async move { h.lane_len(Lane::General).await });
     assert_eq!(len, Ok(7));
-    rig.complete(|h| async move { h.close_lane(Lane::Connection(1)).await })
-        .unwrap();
+    rig.complete(|h| async move { h.close_lane(Lane::Connection(1)).await }).unwrap();
     rig.drain();
     assert!(rig.saw(&Event::CloseLane(Lane::Connection(1))));
 
@@ -147,9 +143,7 @@ fn shutdown_returns_when_the_driver_is_gone_and_what_arrived_is_still_there() {
     assert!(block_on(poll_once(shutdown.as_mut())).is_none());
     rig.drain();
     assert!(rig.saw(&Event::Shutdown(Shutdown::Now)));
-    rig.script()
-        .actions
-        .push_back(Action::Stopped(StopReason::Requested));
+    rig.script().actions.push_back(Action::Stopped(StopReason::Requested));
     assert_eq!(rig.poll(), Poll::Ready(None));
     assert!(block_on(poll_once(shutdown.as_mut())).is_none());
     drop(rig.driver);
@@ -177,20 +171,13 @@ fn connecting_ends_with_an_address_and_an_established_session() {
 #[test]
 fn connecting_fails_with_the_reason_of_the_core_or_the_last_failure() {
     let (script, starting, mut driver) = Rig::starting();
-    script
-        .lock()
-        .unwrap()
-        .actions
-        .push_back(Action::Report(Fact::ConnectionFailed {
-            failure: SessionFailure::Timeout,
-            retry_in: Duration::from_secs(1),
-        }));
+    script.lock().unwrap().actions.push_back(Action::Report(Fact::ConnectionFailed {
+        failure: SessionFailure::Timeout,
+        retry_in: Duration::from_secs(1),
+    }));
     drain(&mut driver);
     let error = starting.timed_out(Duration::from_secs(60)).to_string();
-    assert_eq!(
-        error,
-        "not connected after 60s; last failure: the gateway did not answer in time"
-    );
+    assert_eq!(error, "not connected after 60s; last failure: the gateway did not answer in time");
 
     let (script, starting, mut driver) = Rig::starting();
     let reason = StopReason::NoGateway(SessionFailure::WrongIdentity);
@@ -220,17 +207,11 @@ fn what_concerns_the_outside_is_handed_to_the_runtime_in_order() {
     let connection = ConnectionId(3);
     let frame = WsFrame::Text("hello".into());
     rig.script().actions.extend([
-        Action::Write {
-            connection,
-            frame: frame.clone(),
-        },
+        Action::Write { connection, frame: frame.clone() },
         Action::SetTimer(None),
         Action::Disconnect { connection },
     ]);
-    assert_eq!(
-        rig.poll(),
-        Poll::Ready(Some(Io::Write { connection, frame }))
-    );
+    assert_eq!(rig.poll(), Poll::Ready(Some(Io::Write { connection, frame })));
     assert_eq!(rig.poll(), Poll::Ready(Some(Io::Disconnect { connection })));
     assert_eq!(rig.poll(), Poll::Pending);
 }
@@ -240,10 +221,7 @@ fn a_failed_message_is_no_error_of_the_receipt() {
     let mut rig = Rig::ready();
     let receipt = rig.complete(|h| async move { h.send(somebody(), "").await });
     let (receipt, outcome) = (receipt.unwrap(), Outcome::Failed(FailReason::LaneClosed));
-    rig.act(Action::Outcome {
-        id: receipt.id(),
-        outcome,
-    });
+    rig.act(Action::Outcome { id: receipt.id(), outcome });
     assert_eq!(receipt.try_outcome(), Some(outcome));
 }
 
@@ -286,10 +264,7 @@ impl Machine for Scripted {
             Verdict::TooLarge => RefusedReason::TooLarge { bytes: 5, max: 3 },
         };
         match event {
-            Event::Send(message) => Err(Refused {
-                reason,
-                message: Box::new(message),
-            }),
+            Event::Send(message) => Err(Refused { reason, message: Box::new(message) }),
             _ => Ok(()),
         }
     }
@@ -299,10 +274,7 @@ impl Machine for Scripted {
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
-        self.script().deadline.map(|at| Deadline {
-            at,
-            why: Wakeup::Slot,
-        })
+        self.script().deadline.map(|at| Deadline { at, why: Wakeup::Slot })
     }
 
     fn address(&self) -> Option<Recipient> {
@@ -339,10 +311,7 @@ impl Rig {
             address: None,
             connectivity: Connectivity::Offline,
         }));
-        let machine = Scripted {
-            script: script.clone(),
-            stats: Stats::default(),
-        };
+        let machine = Scripted { script: script.clone(), stats: Stats::default() };
         let (starting, driver) = pair(machine, Clock::start(), 64, &Options::default());
         (script, starting, driver)
     }
@@ -356,11 +325,7 @@ impl Rig {
         }
         drain(&mut driver);
         let handle = block_on(starting.ready()).unwrap();
-        Self {
-            script,
-            handle,
-            driver,
-        }
+        Self { script, handle, driver }
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -412,16 +377,9 @@ fn drain(driver: &mut Driver<Scripted>) {
 
 fn somebody() -> Recipient {
     let identity = *IdentityKeyPair::from_seed(&[1; 32]).public();
-    Recipient {
-        identity,
-        encryption: PrivateKey::from_bytes([2; 32]).public(),
-        gateway: identity,
-    }
+    Recipient { identity, encryption: PrivateKey::from_bytes([2; 32]).public(), gateway: identity }
 }
 
 fn delivery() -> Delivery {
-    Delivery {
-        data: Bytes::from_static(b"delivered"),
-        origin: DeliveryOrigin::Plain,
-    }
+    Delivery { data: Bytes::from_static(b"delivered"), origin: DeliveryOrigin::Plain }
 }

@@ -64,33 +64,15 @@ pub(crate) fn pair<M: Machine>(
     let (keep, records) = queue(RECORD_QUEUE);
     let (ready_sender, ready) = async_channel::bounded(1);
     let (running, ended) = async_channel::bounded(1);
-    let inner = Inner {
-        submissions,
-        controls,
-        deliveries,
-        events,
-        records,
-        ended,
-        shared: shared.clone(),
-    };
+    let inner =
+        Inner { submissions, controls, deliveries, events, records, ended, shared: shared.clone() };
     let driver = Driver::new(
         machine,
         clock,
         shared,
-        DriverQueues {
-            submitted,
-            controlled,
-            deliver,
-            report,
-            keep,
-            ready: ready_sender,
-            running,
-        },
+        DriverQueues { submitted, controlled, deliver, report, keep, ready: ready_sender, running },
     );
-    let starting = Starting {
-        inner: Arc::new(inner),
-        ready,
-    };
+    let starting = Starting { inner: Arc::new(inner), ready };
     (starting, driver)
 }
 
@@ -104,10 +86,7 @@ impl Starting {
     /// Waits until the client has an address and an established session.
     pub async fn ready(&self) -> Result<Handle, ConnectError> {
         match self.ready.recv().await {
-            Ok(Ok(address)) => Ok(Handle {
-                inner: self.inner.clone(),
-                address,
-            }),
+            Ok(Ok(address)) => Ok(Handle { inner: self.inner.clone(), address }),
             Ok(Err(reason)) => Err(ConnectError::Stopped(reason)),
             Err(_) => Err(ConnectError::Died),
         }
@@ -117,10 +96,7 @@ impl Starting {
     #[must_use]
     pub fn timed_out(self, after: Duration) -> ConnectError {
         let last_failure = self.inner.shared.snapshot().last_failure.take();
-        ConnectError::TimedOut {
-            after,
-            last_failure,
-        }
+        ConnectError::TimedOut { after, last_failure }
     }
 }
 
@@ -145,9 +121,7 @@ pub struct Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("connectivity", &self.connectivity())
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("connectivity", &self.connectivity()).finish_non_exhaustive()
     }
 }
 
@@ -233,11 +207,7 @@ impl Handle {
         };
         let (verdict, accepted) = async_channel::bounded(1);
         let (outcome, ended) = async_channel::bounded(1);
-        let submission = Submission {
-            message: message.clone(),
-            verdict,
-            outcome,
-        };
+        let submission = Submission { message: message.clone(), verdict, outcome };
         if self.inner.submissions.send(submission).await.is_err() {
             return Err(SendError::Closed(Box::new(message)));
         }

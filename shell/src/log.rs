@@ -24,11 +24,7 @@ pub(crate) fn fact(fact: &Fact) {
             warn!("the gateway reported an error");
             debug!(?text, "error of the gateway");
         }
-        Fact::Topology {
-            epoch,
-            nodes,
-            refused,
-        } => debug!(epoch, nodes, refused, "topology"),
+        Fact::Topology { epoch, nodes, refused } => debug!(epoch, nodes, refused, "topology"),
         Fact::DirectoryFailed { reason, retry_in } => {
             warn!(?reason, ?retry_in, "directory failed");
         }

@@ -74,9 +74,7 @@ impl Endpoint {
 
 /// TLS settings: the `ring` provider and the roots Mozilla trusts.
 pub fn tls_config() -> Result<Arc<ClientConfig>, ConnectError> {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -18,14 +18,7 @@ fn urls_of_both_schemes_are_read_with_their_default_ports() {
 
 #[test]
 fn what_is_no_websocket_url_is_refused_by_name() {
-    for url in [
-        "",
-        "http://a.example",
-        "ws://",
-        "wss://a b",
-        "ws:///x",
-        "9000",
-    ] {
+    for url in ["", "http://a.example", "ws://", "wss://a b", "ws:///x", "9000"] {
         let error = Endpoint::parse(url).unwrap_err().to_string();
         assert!(error.contains(&format!("{url:?}")), "{error}");
     }
@@ -74,10 +67,7 @@ fn failures_of_a_fetch_are_told_apart() {
     let (url, _) = serve("404 Not Found", Vec::new());
     assert_eq!(Fetcher::default().get(&url), Err(FetchError::Status(404)));
     let (url, _) = serve("200 OK", vec![b' '; DOCUMENT_BYTES_MAX + 1]);
-    assert_eq!(
-        Fetcher::default().get(&url),
-        Err(FetchError::TooLong(DOCUMENT_BYTES_MAX))
-    );
+    assert_eq!(Fetcher::default().get(&url), Err(FetchError::TooLong(DOCUMENT_BYTES_MAX)));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", closed.local_addr().unwrap());
     drop(closed);
@@ -91,10 +81,7 @@ fn failures_of_a_fetch_are_told_apart() {
 fn serve(status: &str, body: Vec<u8>) -> (String, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = Vec::new();

@@ -76,9 +76,7 @@ pub struct SendOptions {
 /// Draws a new identity from the operating system's randomness.
 pub fn generate_identity() -> Result<Identity, ConnectError> {
     let seed = os_entropy()?;
-    Ok(Identity::generate(
-        &mut Entropy::new(*seed).stream(Purpose::Identity),
-    ))
+    Ok(Identity::generate(&mut Entropy::new(*seed).stream(Purpose::Identity)))
 }
 
 fn os_entropy() -> Result<Zeroizing<[u8; 32]>, ConnectError> {
@@ -94,10 +92,7 @@ mod tests {
 
     #[test]
     fn a_seed_does_not_show_in_debug_output() {
-        let options = Options {
-            seed: Some([0xab; 32]),
-            ..Options::default()
-        };
+        let options = Options { seed: Some([0xab; 32]), ..Options::default() };
         let text = format!("{options:?}");
         assert!(text.contains("redacted") && !text.contains("171"));
     }

@@ -60,16 +60,7 @@ impl<T> QueueSender<T> {
 pub(crate) fn queue<T>(capacity: usize) -> (QueueSender<T>, Queue<T>) {
     let (sender, receiver) = async_channel::bounded(capacity.max(1));
     let missed = Arc::new(AtomicU64::new(0));
-    (
-        QueueSender {
-            entries: sender,
-            missed: missed.clone(),
-        },
-        Queue {
-            entries: receiver,
-            missed,
-        },
-    )
+    (QueueSender { entries: sender, missed: missed.clone() }, Queue { entries: receiver, missed })
 }
 
 /// A message on its way into the core.

@@ -41,10 +41,7 @@ impl NodePlan {
     /// The keys a gateway needs.
     #[must_use]
     pub fn gateway_keys(&self) -> GatewayKeys {
-        GatewayKeys {
-            identity: self.identity.clone(),
-            sphinx: self.sphinx.clone(),
-        }
+        GatewayKeys { identity: self.identity.clone(), sphinx: self.sphinx.clone() }
     }
 }
 
@@ -75,9 +72,7 @@ impl Blueprint {
         };
         // numbers of one kind never run into those of another
         let number = |kind: NodeId, i: u16| kind * 100_000 + NodeId::from(i) + 1;
-        let gateways = (0..gateways)
-            .map(|i| plan(number(0, i), NodeRole::Gateway))
-            .collect();
+        let gateways = (0..gateways).map(|i| plan(number(0, i), NodeRole::Gateway)).collect();
         let mixes = Layer::ALL.into_iter().flat_map(|layer| {
             let kind = NodeId::from(layer.number());
             (0..mixes_per_layer).map(move |i| (number(kind, i), NodeRole::Mix(layer)))

@@ -14,11 +14,7 @@ pub(crate) struct DelayQueue<T> {
 
 impl<T> DelayQueue<T> {
     pub(crate) fn new(entries_max: usize) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            next: 0,
-            entries_max,
-        }
+        Self { entries: BTreeMap::new(), next: 0, entries_max }
     }
 
     /// Holds `entry` until `due`; hands it back if the queue is full.

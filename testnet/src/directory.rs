@@ -92,13 +92,7 @@ impl Directory {
         };
         let rotation = epochs.rotation_of(epochs.epoch);
         let nodes = describe(&listed, rotation);
-        Self {
-            listed,
-            rewarded,
-            epochs,
-            nodes,
-            rotation,
-        }
+        Self { listed, rewarded, epochs, nodes, rotation }
     }
 
     /// The whole network as it is at `now`.
@@ -163,21 +157,14 @@ impl Directory {
 
     fn page(&self, is_listed: fn(&Node) -> bool, query: &Query, epoch: u32) -> String {
         let is_known = query.epoch_id == Some(epoch);
-        let listed = self
-            .nodes
-            .iter()
-            .filter(|node| !is_known && is_listed(node));
+        let listed = self.nodes.iter().filter(|node| !is_known && is_listed(node));
         let total = listed.clone().count();
         let per_page = query.per_page.unwrap_or(total.max(1));
         let start = (query.page as usize).saturating_mul(per_page);
         let nodes: Vec<Node> = listed.skip(start).take(per_page).cloned().collect();
         let page = NodePage {
             metadata: Metadata {
-                status: if is_known {
-                    Status::NoUpdates
-                } else {
-                    Status::Fresh
-                },
+                status: if is_known { Status::NoUpdates } else { Status::Fresh },
                 absolute_epoch_id: epoch,
                 rotation_id: self.rotation,
                 refreshed_at: Some(self.epochs.start_of(epoch)),
@@ -250,10 +237,7 @@ fn not_found() -> Response {
 }
 
 fn error(status: u16, message: &str) -> Response {
-    Response {
-        status,
-        body: format!("{{\"message\":\"{message}\"}}"),
-    }
+    Response { status, body: format!("{{\"message\":\"{message}\"}}") }
 }
 
 #[cfg(test)]
@@ -275,10 +259,7 @@ mod tests {
             ListedNode::new(plan, ([127, 0, 0, i], 1789).into(), ws_port)
         });
         let start = UnixTime::from_secs(START);
-        Directory::new(
-            listed.collect(),
-            EpochClock::new(start, Duration::from_secs(10), 4),
-        )
+        Directory::new(listed.collect(), EpochClock::new(start, Duration::from_secs(10), 4))
     }
 
     fn get(directory: &mut Directory, path: &str, secs: u64) -> String {
@@ -299,10 +280,7 @@ mod tests {
         let mixes = page(&mut directory, &page_path(MIXNODES_ACTIVE, 0), 0);
         let gateways = page(&mut directory, &page_path(ENTRY_GATEWAYS, 0), 0);
         let assembled = assemble(&rewarded.unwrap(), vec![mixes], vec![gateways], 50).unwrap();
-        assert_eq!(
-            assembled,
-            directory.topology(UnixTime::from_secs(START)).unwrap()
-        );
+        assert_eq!(assembled, directory.topology(UnixTime::from_secs(START)).unwrap());
         assert!(assembled.is_routable());
         assert_eq!(assembled.gateways().count(), 2);
     }
@@ -315,10 +293,7 @@ mod tests {
         let rotation = |page: &NodePage| page.metadata.rotation_id;
         assert_eq!((rotation(&first), rotation(&second)), (1, 2));
         let keys = first.nodes.iter().zip(&second.nodes);
-        assert!(
-            keys.into_iter()
-                .all(|(a, b)| a.id == b.id && a.sphinx_key != b.sphinx_key)
-        );
+        assert!(keys.into_iter().all(|(a, b)| a.id == b.id && a.sphinx_key != b.sphinx_key));
         let info = get(&mut directory, KEY_ROTATION_INFO, 40);
         let info = KeyRotationInfo::decode(info.as_bytes()).unwrap();
         assert_eq!(info.current_epoch_id, second.metadata.absolute_epoch_id);
@@ -337,25 +312,16 @@ mod tests {
                 NextPage::Done => break,
             }
         }
-        let sizes: Vec<usize> = pages
-            .into_pages()
-            .iter()
-            .map(|page| page.nodes.len())
-            .collect();
+        let sizes: Vec<usize> = pages.into_pages().iter().map(|page| page.nodes.len()).collect();
         assert_eq!(sizes, [3, 3, 2]);
     }
 
     #[test]
     fn a_client_that_knows_the_epoch_gets_no_updates() {
         let mut directory = directory();
-        let epoch = page(&mut directory, ALL_NODES, 0)
-            .metadata
-            .absolute_epoch_id;
+        let epoch = page(&mut directory, ALL_NODES, 0).metadata.absolute_epoch_id;
         let empty = page(&mut directory, &format!("{ALL_NODES}?epoch_id={epoch}"), 0);
-        assert_eq!(
-            (empty.metadata.status, empty.nodes.len()),
-            (Status::NoUpdates, 0)
-        );
+        assert_eq!((empty.metadata.status, empty.nodes.len()), (Status::NoUpdates, 0));
     }
 
     #[test]

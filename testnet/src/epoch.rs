@@ -75,8 +75,7 @@ impl EpochClock {
     /// The first epoch of a rotation.
     #[must_use]
     pub fn first_epoch_of(&self, rotation: u32) -> u32 {
-        self.initial_epoch
-            .saturating_add(rotation.saturating_mul(self.validity()))
+        self.initial_epoch.saturating_add(rotation.saturating_mul(self.validity()))
     }
 
     /// The keys a node holds in `epoch`: a key is accepted from one epoch before its rotation to
@@ -100,9 +99,7 @@ impl EpochClock {
     }
 
     fn length_nanos(&self) -> i128 {
-        i128::try_from(self.length.as_nanos())
-            .unwrap_or(i128::MAX >> 32)
-            .max(1)
+        i128::try_from(self.length.as_nanos()).unwrap_or(i128::MAX >> 32).max(1)
     }
 }
 
@@ -160,10 +157,7 @@ mod tests {
     #[test]
     fn epochs_before_the_start_round_downwards() {
         assert_eq!(clock().epoch_at(UnixTime::from_secs(1_000_000 - 1)), 1099);
-        assert_eq!(
-            clock().start_of(1099),
-            UnixTime::from_secs(1_000_000 - 3600)
-        );
+        assert_eq!(clock().start_of(1099), UnixTime::from_secs(1_000_000 - 3600));
     }
 
     #[test]

@@ -98,12 +98,7 @@ impl KeyRing {
             key: keys.private(rotation),
             seen: ReplayFilter::new(tags_max),
         };
-        Self {
-            primary: make(held.primary),
-            secondary: held.secondary.map(make),
-            keys,
-            tags_max,
-        }
+        Self { primary: make(held.primary), secondary: held.secondary.map(make), keys, tags_max }
     }
 
     pub(crate) fn held(&self) -> HeldRotations {
@@ -170,9 +165,7 @@ mod tests {
         let mut ring = KeyRing::new(SphinxKeys::derived([1; 32]), held(4, Some(5)), 10);
         let tag = ReplayTag([7; 32]);
         let record = |ring: &mut KeyRing| {
-            ring.candidates(KeyRotation::Odd)
-                .next()
-                .map(|key| key.record(tag))
+            ring.candidates(KeyRotation::Odd).next().map(|key| key.record(tag))
         };
         assert_eq!(record(&mut ring), Some(true));
         ring.hold(held(5, Some(4)));

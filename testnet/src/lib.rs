@@ -1,4 +1,26 @@
-//! An embedded Nym network.
+//! An embedded Nym network: everything a client talks to, in one process.
+//!
+//! Gateway ([`gateway`]), mix node ([`mixnode`]) and directory ([`directory`]) are machines in the
+//! style of `nym-proto`: bytes and time go in, actions come out, randomness comes from a seed.
+//! They open no sockets and read no clocks, so they run the same under a real-time shell and
+//! under a simulator:
+//!
+//! 1. `handle(now, event)` takes one event and does a bounded amount of work,
+//! 2. `poll_action()` says what to do, in the order it was decided, until nothing is left,
+//! 3. `next_deadline()` says when the machine wants to be woken if nothing happens before.
+//!
+//! A [`blueprint`] makes the keys of a whole network from one seed, and [`epoch`] is its clock.
+//! With the feature `loopback` (on by default) the module `loopback` runs any number of machines
+//! on real sockets of the loopback interface, and the command `nym-testnet` does so from the
+//! command line.
+//!
+//! This is a network to test with. It is not hardened for the Internet, keeps nothing on disk,
+//! verifies no credentials, and all its keys derive from one seed.
+
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 pub mod blueprint;
 mod delay;

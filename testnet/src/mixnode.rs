@@ -49,12 +49,7 @@ pub struct MixLimits {
 
 impl Default for MixLimits {
     fn default() -> Self {
-        Self {
-            links_max: 1024,
-            delayed_max: 16_384,
-            actions_max: 16_384,
-            replay_tags_max: 1 << 20,
-        }
+        Self { links_max: 1024, delayed_max: 16_384, actions_max: 16_384, replay_tags_max: 1 << 20 }
     }
 }
 
@@ -126,14 +121,7 @@ impl MixNode {
         unix_time: UnixTime,
         peeler: Box<dyn PacketPeeler>,
     ) -> Self {
-        let MixConfig {
-            seed,
-            keys,
-            schedule,
-            egress,
-            loss,
-            limits,
-        } = config;
+        let MixConfig { seed, keys, schedule, egress, loss, limits } = config;
         let wall = WallClock::new(now, unix_time);
         let tags_max = limits.replay_tags_max;
         Self {
@@ -191,10 +179,7 @@ impl MixNode {
             return Some(self.now);
         }
         let rotation = self.hop.unwrapper.next_rotation(self.now);
-        rotation
-            .into_iter()
-            .chain(self.hop.waiting.next_due())
-            .min()
+        rotation.into_iter().chain(self.hop.waiting.next_due()).min()
     }
 
     /// Changes the probability of injected loss.
@@ -249,11 +234,7 @@ impl core::fmt::Debug for MixNode {
 
 impl Hop {
     fn accept(&mut self, now: Instant, frame: Frame<'_>) {
-        let Frame {
-            size,
-            rotation,
-            packet,
-        } = frame;
+        let Frame { size, rotation, packet } = frame;
         let (next, delay) = match self.unwrapper.peel(rotation, packet, &mut self.stats) {
             Some(Peeled::Forward { next, delay }) => (next, Duration::from(delay)),
             Some(Peeled::Final { .. }) => {

@@ -79,10 +79,7 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn new(links_max: usize) -> Self {
-        Self {
-            decoders: BTreeMap::new(),
-            links_max,
-        }
+        Self { decoders: BTreeMap::new(), links_max }
     }
 
     /// False if there are too many.
@@ -147,12 +144,7 @@ impl Unwrapper {
             KeySchedule::Epochs(clock) => clock.held_in(clock.epoch_at(wall.unix_time(now))),
             KeySchedule::Manual(held) => held,
         };
-        Self {
-            peeler,
-            ring: KeyRing::new(keys, held, tags_max),
-            schedule,
-            wall,
-        }
+        Self { peeler, ring: KeyRing::new(keys, held, tags_max), schedule, wall }
     }
 
     pub(crate) fn wall(&self) -> WallClock {

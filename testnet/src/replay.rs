@@ -17,11 +17,7 @@ impl ReplayFilter {
     /// newest.
     #[must_use]
     pub fn new(tags_max: usize) -> Self {
-        Self {
-            current: BTreeSet::new(),
-            previous: BTreeSet::new(),
-            half: (tags_max / 2).max(1),
-        }
+        Self { current: BTreeSet::new(), previous: BTreeSet::new(), half: (tags_max / 2).max(1) }
     }
 
     /// Records a tag. False if it was there already.

@@ -103,12 +103,7 @@ fn keys_rotate_with_the_epochs_and_overlap_by_one() {
     let accepted: Vec<bool> = (0..11)
         .map(|epoch| {
             let packet = net.packet(2, Duration::ZERO);
-            net.deliver(
-                &mut node,
-                at(epoch * 1000 + 500),
-                KeyRotation::Even,
-                &packet,
-            );
+            net.deliver(&mut node, at(epoch * 1000 + 500), KeyRotation::Even, &packet);
             forwarded(&mut node).is_some()
         })
         .collect();
@@ -143,7 +138,7 @@ fn injected_loss_drops_the_asked_share_and_counts_it() {
 fn a_packet_that_ends_here_is_counted_as_misrouted() {
     let mut net = Net::new();
     let mut node = net.node(manual(1, None));
-    let packet = net.packet_for(&net.route(1)[..1].to_vec(), Duration::ZERO);
+    let packet = net.packet_for(&net.route(1)[..1], Duration::ZERO);
     net.deliver(&mut node, at(0), KeyRotation::Odd, &packet);
     assert_eq!(node.stats().misrouted, 1);
 }
@@ -151,10 +146,8 @@ fn a_packet_that_ends_here_is_counted_as_misrouted() {
 #[test]
 fn the_egress_filter_drops_packets_for_unknown_nodes() {
     let mut net = Net::new();
-    let config = MixConfig {
-        egress: Egress::Only([address(3)].into()),
-        ..net.config(manual(1, None))
-    };
+    let config =
+        MixConfig { egress: Egress::Only([address(3)].into()), ..net.config(manual(1, None)) };
     let mut node = MixNode::new(config, at(0), UnixTime::from_secs(1_000_000));
     node.handle(at(0), Event::LinkOpened(LINK));
     let packet = net.packet(1, Duration::ZERO);
@@ -182,13 +175,7 @@ fn a_link_with_undecodable_bytes_is_closed_and_the_others_live_on() {
     let mut net = Net::new();
     let mut node = net.node(manual(1, None));
     node.handle(at(0), Event::LinkOpened(LinkId(2)));
-    node.handle(
-        at(0),
-        Event::LinkBytes {
-            link: LinkId(2),
-            bytes: b"GET / HTTP/1.1\r\n",
-        },
-    );
+    node.handle(at(0), Event::LinkBytes { link: LinkId(2), bytes: b"GET / HTTP/1.1\r\n" });
     assert_eq!(node.poll_action(), Some(Action::CloseLink(LinkId(2))));
     assert_eq!(node.stats().bad_links, 1);
     let packet = net.packet(1, Duration::ZERO);
@@ -296,14 +283,8 @@ impl Net {
     fn route(&self, rotation: u32) -> Vec<Hop> {
         let key = PrivateKey::from_bytes([9; 32]).public();
         vec![
-            Hop {
-                address: address(1),
-                key: self.keys.public(rotation),
-            },
-            Hop {
-                address: address(2),
-                key,
-            },
+            Hop { address: address(1), key: self.keys.public(rotation) },
+            Hop { address: address(2), key },
         ]
     }
 

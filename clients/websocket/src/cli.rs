@@ -51,9 +51,7 @@ const FILE_MAX: u64 = 32 << 20;
 const LOSS_MAX: f64 = 0.5;
 
 fn parse_loss(text: &str) -> Result<f64, String> {
-    let loss: f64 = text
-        .parse()
-        .map_err(|_| format!("'{text}' is no number; try 0.05"))?;
+    let loss: f64 = text.parse().map_err(|_| format!("'{text}' is no number; try 0.05"))?;
     if (0.0..=LOSS_MAX).contains(&loss) {
         Ok(loss)
     } else {
@@ -64,10 +62,7 @@ fn parse_loss(text: &str) -> Result<f64, String> {
 fn parse_seed(text: &str) -> Result<[u8; 32], String> {
     let mut seed = [0; 32];
     hex::decode_to_slice(text, &mut seed).map_err(|error| {
-        format!(
-            "{error}; a seed has 64 hexadecimal digits, this has {}",
-            text.len()
-        )
+        format!("{error}; a seed has 64 hexadecimal digits, this has {}", text.len())
     })?;
     Ok(seed)
 }

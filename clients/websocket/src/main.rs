@@ -6,6 +6,8 @@ mod demo;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::cli::{Cli, Command};
 
@@ -24,18 +26,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to the standard error. `RUST_LOG` decides what is logged, else the number of `-v`.
+/// Logs go to the standard error. `RUST_LOG` (targets and levels) decides what is logged, else the
+/// number of `-v`.
 fn init_log(verbose: u8) {
-    let default = match verbose {
-        0 => "error",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
+    let level = match verbose {
+        0 => LevelFilter::ERROR,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
+    let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
 }

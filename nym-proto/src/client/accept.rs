@@ -24,20 +24,13 @@ impl Client {
         let now = self.now;
         if let Err(reason) = self.check(&message) {
             self.was_refused |= reason == RefusedReason::Full;
-            return Err(Refused {
-                reason,
-                message: Box::new(message),
-            });
+            return Err(Refused { reason, message: Box::new(message) });
         }
         let (destination, head) = match message.target {
             Target::Plain(recipient) => (Destination::Known(recipient), Head::Plain),
             Target::Anonymous { recipient, surbs } => {
                 let tag = self.replies.tag_for(now, &recipient);
-                let head = Head::Surbs {
-                    tag,
-                    kind: RepliableKind::Data,
-                    count: surbs,
-                };
+                let head = Head::Surbs { tag, kind: RepliableKind::Data, count: surbs };
                 (Destination::Known(recipient), head)
             }
             Target::Reply(tag) => (Destination::Surbs(tag), Head::Reply),
@@ -70,17 +63,12 @@ impl Client {
             Target::Reply(tag) => (0, Some(tag)),
         };
         let overhead = HEAD_ROOM + usize::from(surbs) * SURB_ROOM;
-        let max = limits
-            .message_bytes_max
-            .min(limits.outbox_bytes_max.saturating_sub(overhead));
+        let max = limits.message_bytes_max.min(limits.outbox_bytes_max.saturating_sub(overhead));
         let bytes = message.data.len();
         if self.drain_until.is_some() {
             Err(RefusedReason::ShuttingDown)
         } else if surbs > limits.surbs_per_message_max {
-            Err(RefusedReason::TooManySurbs {
-                surbs,
-                max: limits.surbs_per_message_max,
-            })
+            Err(RefusedReason::TooManySurbs { surbs, max: limits.surbs_per_message_max })
         } else if bytes > max {
             Err(RefusedReason::TooLarge { bytes, max })
         } else if self.outbox.has_user(message.id) {
@@ -99,11 +87,7 @@ impl Client {
     /// Asks a correspondent for more SURBs if those left do not cover what waits.
     pub(super) fn ask_for_surbs(&mut self, tag: SenderTag) {
         let Some(own) = self.address() else { return };
-        let backlog = self
-            .outbox
-            .replies_to(tag)
-            .map(|(_, message)| message.backlog())
-            .sum();
+        let backlog = self.outbox.replies_to(tag).map(|(_, message)| message.backlog()).sum();
         let Some(amount) = self.replies.poll_request(self.now, &tag, backlog) else {
             return;
         };
@@ -139,11 +123,7 @@ impl Client {
                     user: None,
                     class: Class::Control,
                     destination: Destination::Known(asker),
-                    head: Head::Surbs {
-                        tag,
-                        kind: RepliableKind::AdditionalSurbs,
-                        count,
-                    },
+                    head: Head::Surbs { tag, kind: RepliableKind::AdditionalSurbs, count },
                     body: Bytes::new(),
                     attempts_max: None,
                     expires_at: Some(self.now + ANSWER_EXPIRES_AFTER),

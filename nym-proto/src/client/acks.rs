@@ -48,11 +48,7 @@ pub(super) struct Acks {
 
 impl Acks {
     pub(super) fn new(config: AckConfig) -> Self {
-        Self {
-            config,
-            pending: BTreeMap::new(),
-            timers: BTreeSet::new(),
-        }
+        Self { config, pending: BTreeMap::new(), timers: BTreeSet::new() }
     }
 
     /// A fragment is about to leave. `expected` is the expected round trip. Returns how often it
@@ -64,11 +60,7 @@ impl Acks {
         key: FragmentKey,
         expected: Duration,
     ) -> u32 {
-        let entry = self.pending.entry(id).or_insert(Pending {
-            key,
-            attempts: 0,
-            deadline: None,
-        });
+        let entry = self.pending.entry(id).or_insert(Pending { key, attempts: 0, deadline: None });
         if let Some(deadline) = entry.deadline.take() {
             self.timers.remove(&(deadline, id));
         }
@@ -85,10 +77,7 @@ impl Acks {
         if let Some(deadline) = entry.deadline {
             self.timers.remove(&(deadline, id));
         }
-        Some(Acked {
-            key: entry.key,
-            was_waiting: entry.deadline.is_none(),
-        })
+        Some(Acked { key: entry.key, was_waiting: entry.deadline.is_none() })
     }
 
     /// True while the fragment has no ack.
@@ -110,10 +99,8 @@ impl Acks {
 
     /// Starts every running timer anew: acks could not arrive until now.
     pub(super) fn restart_timers(&mut self, now: Instant, step: Duration) {
-        let ids: Vec<FragmentId> = core::mem::take(&mut self.timers)
-            .into_iter()
-            .map(|(_, id)| id)
-            .collect();
+        let ids: Vec<FragmentId> =
+            core::mem::take(&mut self.timers).into_iter().map(|(_, id)| id).collect();
         let base = wait(&self.config, Duration::ZERO, 1);
         for (n, id) in ids.into_iter().enumerate() {
             // spread over the slots to come, so that not all are overdue at one instant
@@ -142,15 +129,11 @@ impl Acks {
 
 /// protocol: client 7.2, with back-off for fragments that stay without an ack.
 fn wait(config: &AckConfig, expected: Duration, attempts: u32) -> Duration {
-    let expected = expected
-        .min(config.wait_max)
-        .mul_f64(config.wait_multiplier.clamp(1.0, 100.0));
+    let expected = expected.min(config.wait_max).mul_f64(config.wait_multiplier.clamp(1.0, 100.0));
     let wait = expected.saturating_add(config.wait_addition);
     let growth = attempts.saturating_sub(PATIENT_ATTEMPTS).min(32);
     let longest = config.wait_max.max(config.wait_addition);
-    wait.min(longest)
-        .mul_f64(libm::pow(WAIT_GROWTH, f64::from(growth)))
-        .min(longest)
+    wait.min(longest).mul_f64(libm::pow(WAIT_GROWTH, f64::from(growth))).min(longest)
 }
 
 #[cfg(test)]
@@ -158,16 +141,10 @@ mod tests {
     use super::*;
     use crate::message::SetId;
 
-    const KEY: FragmentKey = FragmentKey {
-        message: 1,
-        index: 0,
-    };
+    const KEY: FragmentKey = FragmentKey { message: 1, index: 0 };
 
     fn id(set: u32) -> FragmentId {
-        FragmentId {
-            set: SetId::new(set).unwrap(),
-            position: 1,
-        }
+        FragmentId { set: SetId::new(set).unwrap(), position: 1 }
     }
 
     #[test]
@@ -176,10 +153,7 @@ mod tests {
         acks.sent(Instant::START, id(1), KEY, Duration::from_millis(100));
         let due = Instant::START + Duration::from_millis(1650);
         assert_eq!(acks.deadline(), Some(due));
-        assert_eq!(
-            acks.poll_overdue(Instant::from_nanos(due.as_nanos() - 1)),
-            None
-        );
+        assert_eq!(acks.poll_overdue(Instant::from_nanos(due.as_nanos() - 1)), None);
         assert_eq!(acks.poll_overdue(due), Some((id(1), KEY, 1)));
         assert_eq!(acks.poll_overdue(due), None);
         assert!(acks.is_pending(&id(1)));
@@ -189,13 +163,7 @@ mod tests {
     fn an_acked_fragment_is_never_overdue() {
         let mut acks = Acks::new(AckConfig::default());
         acks.sent(Instant::START, id(1), KEY, Duration::ZERO);
-        assert_eq!(
-            acks.acked(id(1)),
-            Some(Acked {
-                key: KEY,
-                was_waiting: false
-            })
-        );
+        assert_eq!(acks.acked(id(1)), Some(Acked { key: KEY, was_waiting: false }));
         assert_eq!(acks.acked(id(1)), None);
         assert_eq!(acks.poll_overdue(Instant::FAR_FUTURE), None);
         assert_eq!(acks.len(), 0);
@@ -221,17 +189,8 @@ mod tests {
         let now = Instant::START + Duration::from_secs(60);
         acks.restart_timers(now, Duration::from_millis(20));
         assert_eq!(acks.poll_overdue(now + Duration::from_millis(1499)), None);
-        assert!(
-            acks.poll_overdue(now + Duration::from_millis(1500))
-                .is_some()
-        );
-        assert!(
-            acks.poll_overdue(now + Duration::from_millis(1500))
-                .is_none()
-        );
-        assert!(
-            acks.poll_overdue(now + Duration::from_millis(1520))
-                .is_some()
-        );
+        assert!(acks.poll_overdue(now + Duration::from_millis(1500)).is_some());
+        assert!(acks.poll_overdue(now + Duration::from_millis(1500)).is_none());
+        assert!(acks.poll_overdue(now + Duration::from_millis(1520)).is_some());
     }
 }

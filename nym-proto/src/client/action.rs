@@ -220,6 +220,8 @@ pub enum Fact {
     GatewayError(String),
     /// A frame from the gateway could not be understood and was dropped.
     BadFrame,
+    /// The topology has no gateway the client may use.
+    NoGateway,
     /// A new topology is in use.
     Topology {
         /// Its epoch.
@@ -286,6 +288,9 @@ pub enum StopReason {
     /// No gateway can be used.
     #[error("no usable gateway: {0}")]
     NoGateway(SessionFailure),
+    /// No gateway of the fixed topology may be used.
+    #[error("the topology has no gateway that performs well enough and listens as asked for")]
+    NoCandidate,
     /// The gateway asked for is not in the topology.
     #[error("gateway {0} is not in the topology")]
     UnknownGateway(IdentityKey),

@@ -64,7 +64,7 @@ pub enum Network {
 /// Which gateway a client uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GatewayChoice {
-    /// A uniformly random one of those the network offers.
+    /// A random one of those the network offers, weighted by performance.
     Random,
     /// This one.
     Given(IdentityKey),
@@ -84,7 +84,7 @@ pub struct Traffic {
     pub hop_delay: Duration,
     /// Mean delay at each hop of acks.
     pub ack_delay: Duration,
-    /// Size of all data and cover packets; not `Ack`.
+    /// Size of all data and cover packets. `Ack` counts as `Regular`.
     pub packet_size: PacketSize,
 }
 
@@ -106,11 +106,7 @@ impl Traffic {
     /// user sends.
     #[must_use]
     pub fn without_cover() -> Self {
-        Self {
-            loop_interval: None,
-            cover: false,
-            ..Self::default()
-        }
+        Self { loop_interval: None, cover: false, ..Self::default() }
     }
 }
 

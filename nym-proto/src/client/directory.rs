@@ -31,19 +31,9 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 /// What the directory wants done.
 #[derive(Debug)]
 pub(super) enum DirectoryOutput {
-    Fetch {
-        fetch: FetchId,
-        url: String,
-    },
-    Topology {
-        topology: Arc<Topology>,
-        refused: usize,
-        epoch_duration: Duration,
-    },
-    Failed {
-        reason: String,
-        retry_in: Duration,
-    },
+    Fetch { fetch: FetchId, url: String },
+    Topology { topology: Arc<Topology>, refused: usize, epoch_duration: Duration },
+    Failed { reason: String, retry_in: Duration },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -112,11 +102,7 @@ impl Directory {
         now: Instant,
         stream: Stream,
     ) -> Self {
-        let state = if bases.is_empty() {
-            State::Off
-        } else {
-            State::Waiting { until: now }
-        };
+        let state = if bases.is_empty() { State::Off } else { State::Waiting { until: now } };
         Self {
             bases,
             base: 0,
@@ -188,10 +174,7 @@ impl Directory {
     }
 
     fn start(&mut self, now: Instant) {
-        self.state = State::Fetching {
-            refresh: Box::default(),
-            deadline: now + REFRESH_TIMEOUT,
-        };
+        self.state = State::Fetching { refresh: Box::default(), deadline: now + REFRESH_TIMEOUT };
         for document in Document::ALL {
             self.fetch(document, 0);
         }
@@ -218,22 +201,13 @@ impl Directory {
         if !refresh.is_complete() {
             return;
         }
-        let Refresh {
-            info: Some(info),
-            rewarded: Some(rewarded),
-            mixnodes,
-            entries,
-            ..
-        } = core::mem::take(&mut **refresh)
+        let Refresh { info: Some(info), rewarded: Some(rewarded), mixnodes, entries, .. } =
+            core::mem::take(&mut **refresh)
         else {
             return;
         };
         let (mixnodes, entries) = (mixnodes.into_pages(), entries.into_pages());
-        let refused = mixnodes
-            .iter()
-            .chain(&entries)
-            .map(|page| page.rejected.len())
-            .sum();
+        let refused = mixnodes.iter().chain(&entries).map(|page| page.rejected.len()).sum();
         let epoch_duration = info.epoch_duration;
         match directory::assemble(&rewarded, mixnodes, entries, self.min_performance) {
             Ok(topology) => {
@@ -241,28 +215,19 @@ impl Directory {
                 let until = now + REFRESH_INTERVAL + self.stream.up_to(REFRESH_JITTER);
                 self.state = State::Waiting { until };
                 let topology = Arc::new(topology);
-                self.outputs.push(DirectoryOutput::Topology {
-                    topology,
-                    refused,
-                    epoch_duration,
-                });
+                self.outputs.push(DirectoryOutput::Topology { topology, refused, epoch_duration });
             }
             Err(error) => self.fail(now, error.to_string()),
         }
     }
 
     fn fail(&mut self, now: Instant, reason: String) {
-        let pause = RETRY_MIN
-            .saturating_mul(1 << self.failures.min(6))
-            .min(RETRY_MAX);
+        let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX);
         let retry_in = pause + self.stream.up_to(pause / 2);
         self.failures = self.failures.saturating_add(1);
         self.base = (self.base + 1) % self.bases.len().max(1);
-        self.state = State::Waiting {
-            until: now + retry_in,
-        };
-        self.outputs
-            .push(DirectoryOutput::Failed { reason, retry_in });
+        self.state = State::Waiting { until: now + retry_in };
+        self.outputs.push(DirectoryOutput::Failed { reason, retry_in });
     }
 }
 

@@ -45,10 +45,7 @@ struct Way {
 
 impl Way {
     fn path(&self) -> Path<'_> {
-        Path {
-            hops: self.route.hops(),
-            delays: self.delays.as_slice(),
-        }
+        Path { hops: self.route.hops(), delays: self.delays.as_slice() }
     }
 }
 
@@ -112,16 +109,14 @@ impl Client {
         let message = self.outbox.get(key.message).ok_or(EmitError::Message)?;
         let id = message.fragment_id(key.index).ok_or(EmitError::Message)?;
         let (destination, class) = (message.destination, message.class);
-        let sent = self
-            .make_surbs(topology, key)
-            .and_then(|()| match destination {
-                Destination::Known(recipient) => {
-                    self.emit_forward(topology, first, &recipient, Some((key, id)))
-                }
-                Destination::Surbs(tag) => {
-                    self.emit_reply(topology, first, &tag, purpose(class), (key, id))
-                }
-            });
+        let sent = self.make_surbs(topology, key).and_then(|()| match destination {
+            Destination::Known(recipient) => {
+                self.emit_forward(topology, first, &recipient, Some((key, id)))
+            }
+            Destination::Surbs(tag) => {
+                self.emit_reply(topology, first, &tag, purpose(class), (key, id))
+            }
+        });
         let expected = *sent.as_ref().unwrap_or(&Duration::ZERO);
         self.acks.sent(self.now, id, key, expected);
         sent?;
@@ -161,10 +156,9 @@ impl Client {
             id: fragment.map_or(AckId::Cover, |(_, id)| AckId::Fragment(id)),
         };
         let message = match fragment {
-            Some((key, _)) => Some((
-                self.outbox.get(key.message).ok_or(EmitError::Message)?,
-                key.index,
-            )),
+            Some((key, _)) => {
+                Some((self.outbox.get(key.message).ok_or(EmitError::Message)?, key.index))
+            }
             None => None,
         };
         let size = self.config.traffic.packet_size;
@@ -209,10 +203,8 @@ impl Client {
             id: AckId::Fragment(id),
         };
         let message = self.outbox.get(key.message).ok_or(EmitError::Message)?;
-        let (surb, rotation): (ReplySurb, KeyRotation) = self
-            .replies
-            .take(tag, first.address.encoded_len(), purpose)
-            .ok_or(EmitError::Surb)?;
+        let (surb, rotation): (ReplySurb, KeyRotation) =
+            self.replies.take(tag, first.address.encoded_len(), purpose).ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
         let link = self.session.link().ok_or(EmitError::Route)?;
         let mut frame = ForwardFrame::new(link.version, rotation, surb.surb.first_hop(), size);
@@ -227,11 +219,7 @@ impl Client {
             frame.packet_mut(),
             &mut self.streams.packets,
         )?;
-        let forward = self
-            .config
-            .traffic
-            .hop_delay
-            .saturating_mul(SURB_DELAY_HOPS);
+        let forward = self.config.traffic.hop_delay.saturating_mul(SURB_DELAY_HOPS);
         let expected = forward.saturating_add(ack_way.path().expected());
         let (connection, frame) = (link.connection, frame.seal(link.key, link.nonce));
         self.session.forwarded(self.now);
@@ -261,17 +249,9 @@ impl Client {
             let path = way.path();
             let surb = self
                 .builder
-                .make_surb(
-                    path.hops,
-                    path.delays,
-                    &own.identity,
-                    &mut self.streams.packets,
-                )
+                .make_surb(path.hops, path.delays, &own.identity, &mut self.streams.packets)
                 .map_err(|_| EmitError::Build)?;
-            let surb = ReplySurb {
-                key: ReplyKey::draw(&mut self.streams.packets),
-                surb,
-            };
+            let surb = ReplySurb { key: ReplyKey::draw(&mut self.streams.packets), surb };
             self.replies.give(self.now, recipient, &surb.key);
             self.stats.surbs_made += 1;
             if let Some(message) = self.outbox.get_mut(key.message) {
@@ -284,13 +264,9 @@ impl Client {
     /// The way an ack comes back: three mix nodes and our gateway.
     fn ack_way(&mut self, topology: &Topology) -> Result<(IdentityKey, Way), EmitError> {
         let own = self.address().ok_or(EmitError::Route)?;
-        let route = topology
-            .route(&own.gateway, &mut self.streams.routes)
-            .map_err(|_| EmitError::Route)?;
-        Ok((
-            own.identity,
-            self.with_delays(route, self.config.traffic.ack_delay),
-        ))
+        let route =
+            topology.route(&own.gateway, &mut self.streams.routes).map_err(|_| EmitError::Route)?;
+        Ok((own.identity, self.with_delays(route, self.config.traffic.ack_delay)))
     }
 
     fn with_delays(&mut self, route: Route, mean: Duration) -> Way {

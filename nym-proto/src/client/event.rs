@@ -109,14 +109,7 @@ impl Outgoing {
     /// A message on the general lane with the default limits.
     #[must_use]
     pub fn new(id: MessageId, target: Target, data: Bytes) -> Self {
-        Self {
-            id,
-            target,
-            data,
-            lane: Lane::General,
-            attempts_max: None,
-            expires_after: None,
-        }
+        Self { id, target, data, lane: Lane::General, attempts_max: None, expires_after: None }
     }
 }
 

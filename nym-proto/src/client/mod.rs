@@ -10,6 +10,7 @@ mod config;
 mod directory;
 mod emit;
 mod event;
+mod gateways;
 mod inbox;
 mod outbox;
 mod outgoing;
@@ -18,6 +19,7 @@ mod replies;
 mod schedule;
 mod session;
 mod stats;
+mod upkeep;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -34,18 +36,16 @@ use self::inbox::Inbox;
 use self::outbox::Outbox;
 use self::replies::Replies;
 use self::schedule::Schedule;
-use self::session::{Gateway, Session, SessionOutput};
+use self::session::{Session, SessionOutput};
 use crate::address::Recipient;
 use crate::entropy::{Entropy, Purpose, Stream};
 use crate::identity::{Identity, IdentityKey};
-use crate::sphinx::{PacketBuilder, SphinxBuilder};
+use crate::sphinx::{PacketBuilder, PacketSize, SphinxBuilder};
 use crate::time::{Instant, UnixTime};
 use crate::topology::{Node, Topology};
 
 /// How often what is stale is looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Overdue fragments, expired messages: handled at most this many in one call.
-const BATCH_MAX: usize = 64;
 /// Overlap of rotations while the length of an epoch is not known. protocol: client 3.9
 const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 
@@ -115,20 +115,13 @@ impl Client {
         now: Instant,
         unix_time: UnixTime,
     ) -> Self {
-        Self::with_builder(
-            config,
-            identity,
-            seed,
-            now,
-            unix_time,
-            Box::new(SphinxBuilder::new()),
-        )
+        Self::with_builder(config, identity, seed, now, unix_time, Box::new(SphinxBuilder::new()))
     }
 
     /// As [`new`](Self::new), with another packet builder.
     #[must_use]
     pub fn with_builder(
-        config: Config,
+        mut config: Config,
         identity: Identity,
         seed: [u8; 32],
         now: Instant,
@@ -136,14 +129,15 @@ impl Client {
         builder: Box<dyn PacketBuilder>,
     ) -> Self {
         let entropy = Entropy::new(seed);
+        if config.traffic.packet_size == PacketSize::Ack {
+            // acks carry no fragments
+            config.traffic.packet_size = PacketSize::Regular;
+        }
         let (bases, fixed) = match &config.network {
             Network::Directory(bases) => (bases.clone(), None),
             Network::Fixed(topology) => (Vec::new(), Some(topology.clone())),
         };
-        let session_streams = (
-            entropy.stream(Purpose::Gateway),
-            entropy.stream(Purpose::Backoff),
-        );
+        let session_streams = (entropy.stream(Purpose::Gateway), entropy.stream(Purpose::Backoff));
         let mut client = Self {
             schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule)),
             outbox: Outbox::new(
@@ -153,11 +147,7 @@ impl Client {
             ),
             acks: Acks::new(config.acks),
             inbox: Inbox::new(&config.limits),
-            replies: Replies::new(
-                config.replies,
-                &config.limits,
-                entropy.stream(Purpose::Tags),
-            ),
+            replies: Replies::new(config.replies, &config.limits, entropy.stream(Purpose::Tags)),
             session: Session::new(
                 identity.identity.clone(),
                 config.registration.clone(),
@@ -215,10 +205,9 @@ impl Client {
         let now = self.now;
         if self.is_stopped {
             return match event {
-                Event::Send(message) => Err(Refused {
-                    reason: RefusedReason::ShuttingDown,
-                    message: Box::new(message),
-                }),
+                Event::Send(message) => {
+                    Err(Refused { reason: RefusedReason::ShuttingDown, message: Box::new(message) })
+                }
                 _ => Ok(()),
             };
         }
@@ -236,10 +225,7 @@ impl Client {
     fn dispatch(&mut self, now: Instant, event: Event) {
         match event {
             Event::Tick | Event::Send(_) => {}
-            Event::GatewayConnected {
-                connection,
-                unix_time,
-            } => {
+            Event::GatewayConnected { connection, unix_time } => {
                 self.session.set_clock(now, unix_time);
                 self.session.connected(now, connection);
             }
@@ -252,11 +238,7 @@ impl Client {
             Event::GatewayClosed { connection, reason } => {
                 self.session.closed(now, connection, reason)
             }
-            Event::Fetched {
-                fetch,
-                result,
-                unix_time,
-            } => {
+            Event::Fetched { fetch, result, unix_time } => {
                 self.session.set_clock(now, unix_time);
                 self.directory.fetched(now, fetch, result);
             }
@@ -265,9 +247,9 @@ impl Client {
                     self.end(key, Outcome::Failed(FailReason::LaneClosed));
                 }
             }
-            Event::Taken(messages) => self
-                .inbox
-                .taken(messages, self.config.limits.delivery_window),
+            Event::Taken(messages) => {
+                self.inbox.taken(messages, self.config.limits.delivery_window)
+            }
             Event::NetworkChanged { unix_time } => {
                 self.session.set_clock(now, unix_time);
                 self.session.hurry(now);
@@ -306,10 +288,7 @@ impl Client {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
         if !self.actions.is_empty() {
-            return Some(Deadline {
-                at: self.now,
-                why: Wakeup::Actions,
-            });
+            return Some(Deadline { at: self.now, why: Wakeup::Actions });
         }
         if self.is_stopped {
             return None;
@@ -317,10 +296,7 @@ impl Client {
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         [
             (self.schedule.deadline(), Wakeup::Slot),
-            (
-                self.acks.deadline().filter(|_| self.session.is_ready()),
-                Wakeup::Ack,
-            ),
+            (self.acks.deadline().filter(|_| self.session.is_ready()), Wakeup::Ack),
             (self.session.deadline(), Wakeup::Session),
             (self.directory.deadline(), Wakeup::Directory),
             (self.outbox.next_expiry(), Wakeup::Housekeeping),
@@ -447,11 +423,7 @@ impl Client {
     fn on_directory(&mut self, output: DirectoryOutput) {
         match output {
             DirectoryOutput::Fetch { fetch, url } => self.act(Action::Fetch { fetch, url }),
-            DirectoryOutput::Topology {
-                topology,
-                refused,
-                epoch_duration,
-            } => {
+            DirectoryOutput::Topology { topology, refused, epoch_duration } => {
                 self.epoch_duration = epoch_duration;
                 self.install_topology(topology, refused);
             }
@@ -469,194 +441,11 @@ impl Client {
             self.was_up = true;
             self.report(Fact::Address(address));
         }
-        self.acks
-            .restart_timers(now, self.config.traffic.main_interval);
+        self.acks.restart_timers(now, self.config.traffic.main_interval);
         self.schedule.start(now);
     }
 
-    fn on_unusable(&mut self, failure: SessionFailure) {
-        let failed = self.own_gateway.take().map(|(node, _)| node.identity);
-        self.unusable.extend(failed);
-        self.was_up = false;
-        if matches!(self.config.gateway, GatewayChoice::Given(_)) || !self.choose_gateway() {
-            self.stop(StopReason::NoGateway(failure));
-        }
-    }
-
-    fn install_topology(&mut self, topology: Arc<Topology>, refused: usize) {
-        let topology = self.pin_gateway(topology);
-        let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
-        self.replies
-            .set_rotation(self.now, topology.rotation(), self.epoch_duration);
-        self.topology = Some(topology);
-        self.report(Fact::Topology {
-            epoch,
-            nodes,
-            refused,
-        });
-        if self.session.gateway().is_none()
-            && !self.choose_gateway()
-            && let GatewayChoice::Given(identity) = self.config.gateway
-        {
-            self.stop(StopReason::UnknownGateway(identity));
-        }
-    }
-
-    /// Keeps the last known details of our gateway for the rest of the rotation if a new topology
-    /// does not list it. (protocol: client 3.7)
-    fn pin_gateway(&mut self, topology: Arc<Topology>) -> Arc<Topology> {
-        let Some((node, rotation_id)) = &mut self.own_gateway else {
-            return topology;
-        };
-        if let Some(fresh) = topology.node_by_identity(&node.identity) {
-            *node = fresh.clone();
-            *rotation_id = topology.rotation_id();
-            return topology;
-        }
-        if *rotation_id != topology.rotation_id() {
-            return topology;
-        }
-        Arc::new(topology.with_node(node.clone()))
-    }
-
-    /// Chooses a gateway and connects to it. False if there is none to choose.
-    fn choose_gateway(&mut self) -> bool {
-        let Some(topology) = self.topology.clone() else {
-            return true;
-        };
-        let kept = self
-            .config
-            .registration
-            .as_ref()
-            .map(|registration| registration.gateway);
-        let node = match self.config.gateway {
-            GatewayChoice::Given(identity) => topology.node_by_identity(&identity).cloned(),
-            GatewayChoice::Random => {
-                let mut candidates =
-                    topology.candidates(self.config.min_performance, self.config.tls);
-                candidates.retain(|node| !self.unusable.contains(&node.identity));
-                let kept =
-                    kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
-                let drawn = self.streams.link.index(candidates.len());
-                kept.or_else(|| candidates.get(drawn).copied()).cloned()
-            }
-        };
-        let Some(node) = node else { return false };
-        let urls = node
-            .entry
-            .as_ref()
-            .map(|entry| entry.urls(self.config.tls))
-            .unwrap_or_default();
-        if urls.is_empty() {
-            return false;
-        }
-        let gateway = Gateway {
-            identity: node.identity,
-            urls,
-        };
-        self.own_gateway = Some((node, topology.rotation_id()));
-        self.session.use_gateway(self.now, gateway);
-        true
-    }
-
-    /// Fragments that are overdue queue for their next transmission, or end their message.
-    fn queue_overdue(&mut self) {
-        if !self.session.is_ready() {
-            return;
-        }
-        for _ in 0..BATCH_MAX {
-            let Some((id, key, attempts)) = self.acks.poll_overdue(self.now) else {
-                break;
-            };
-            match self.outbox.get(key.message) {
-                None => self.acks.forget(id),
-                Some(message) if message.attempts_max.is_some_and(|max| attempts >= max) => {
-                    self.end(
-                        key.message,
-                        Outcome::Failed(FailReason::TooManyAttempts(attempts)),
-                    );
-                }
-                Some(_) => self.outbox.retransmit(id, key),
-            }
-        }
-    }
-
-    fn expire(&mut self) {
-        for _ in 0..BATCH_MAX {
-            let Some(key) = self.outbox.poll_expired(self.now) else {
-                break;
-            };
-            self.end(key, Outcome::Expired);
-        }
-        let sets = self.inbox.expire(self.now);
-        if sets > 0 {
-            self.stats.sets_dropped += sets as u64;
-            self.report(Fact::ReassemblyDropped { sets });
-        }
-    }
-
-    fn needs_housekeeping(&self) -> bool {
-        !self.outbox.is_empty() || self.schedule.deadline().is_some()
-    }
-
-    fn housekeeping(&mut self) {
-        let now = self.now;
-        self.next_housekeeping = now + HOUSEKEEPING;
-        self.replies.expire(now);
-        self.stats.surbs_dropped = self.replies.dropped();
-        for tag in self.outbox.waiting_tags() {
-            self.ask_for_surbs(tag);
-            if self.replies.is_silent(now, &tag) {
-                self.give_up_replies(tag);
-            }
-        }
-    }
-
     // ---- small things ----------------------------------------------------------------------
-
-    /// Ends a message, whichever way.
-    fn end(&mut self, key: u64, outcome: Outcome) {
-        let Some(message) = self.outbox.remove(key) else {
-            return;
-        };
-        for id in message.transmitted_ids() {
-            self.acks.forget(id);
-        }
-        let Some(id) = message.user else { return };
-        match outcome {
-            Outcome::Acknowledged { .. } => self.stats.messages_acknowledged += 1,
-            _ => self.stats.messages_failed += 1,
-        }
-        self.act(Action::Outcome { id, outcome });
-    }
-
-    fn stop(&mut self, reason: StopReason) {
-        if self.is_stopped {
-            return;
-        }
-        for key in self.outbox.keys() {
-            self.end(key, Outcome::Failed(FailReason::Shutdown));
-        }
-        self.schedule.stop();
-        self.directory.stop();
-        self.session.stop();
-        self.pass_on();
-        while let Some(delivery) = self.inbox.poll_delivery() {
-            self.stats.messages_delivered += 1;
-            self.act(Action::Deliver(delivery));
-        }
-        self.set_connectivity(Connectivity::Closed);
-        self.act(Action::SetTimer(None));
-        self.act(Action::Stopped(reason));
-        self.is_stopped = true;
-    }
-
-    fn say_writable(&mut self) {
-        if self.was_refused && self.outbox.is_half_empty() {
-            self.was_refused = false;
-            self.act(Action::Writable);
-        }
-    }
 
     fn set_blocked(&mut self, connection: ConnectionId, is_blocked: bool) {
         if self.session.is_current(connection) {

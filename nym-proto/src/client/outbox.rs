@@ -119,10 +119,7 @@ impl Outbox {
         match message.class {
             Class::Control => self.control.push_back(key),
             Class::Application(lane) => {
-                self.lanes
-                    .entry(lane_key(lane, &message.destination))
-                    .or_default()
-                    .push_back(key);
+                self.lanes.entry(lane_key(lane, &message.destination)).or_default().push_back(key);
             }
         }
         self.messages.insert(key, message);
@@ -226,10 +223,7 @@ impl Outbox {
             if ready(message) {
                 message.retransmissions = message.retransmissions.saturating_add(1);
                 message.waiting = message.waiting.saturating_sub(1);
-                return Some(Picked {
-                    key,
-                    is_retransmission: true,
-                });
+                return Some(Picked { key, is_retransmission: true });
             }
             self.retransmissions.push_back((id, key));
             tries -= 1;
@@ -265,10 +259,7 @@ impl Outbox {
 
     /// The next message that has expired.
     pub(super) fn poll_expired(&mut self, now: Instant) -> Option<u64> {
-        self.expiry
-            .first()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, key)| *key)
+        self.expiry.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -278,11 +269,7 @@ impl Outbox {
     /// Messages of the application in a lane.
     pub(super) fn in_lane(&self, lane: Lane) -> Vec<u64> {
         let wanted = Class::Application(lane);
-        self.messages
-            .iter()
-            .filter(|(_, m)| m.class == wanted)
-            .map(|(key, _)| *key)
-            .collect()
+        self.messages.iter().filter(|(_, m)| m.class == wanted).map(|(key, _)| *key).collect()
     }
 
     /// Fragments of a lane that were never transmitted.
@@ -339,10 +326,7 @@ fn take_next(
     messages: &mut BTreeMap<u64, OutgoingMessage>,
     ready: &dyn Fn(&OutgoingMessage) -> bool,
 ) -> Option<Picked> {
-    let found = queue
-        .iter()
-        .take(SCAN_MAX)
-        .position(|key| messages.get(key).is_some_and(ready));
+    let found = queue.iter().take(SCAN_MAX).position(|key| messages.get(key).is_some_and(ready));
     let Some(position) = found else {
         queue.rotate_left(queue.len().min(SCAN_MAX) % queue.len().max(1));
         return None;
@@ -354,11 +338,5 @@ fn take_next(
     if message.queued() == 0 {
         queue.remove(position);
     }
-    Some(Picked {
-        key: FragmentKey {
-            message: key,
-            index,
-        },
-        is_retransmission: false,
-    })
+    Some(Picked { key: FragmentKey { message: key, index }, is_retransmission: false })
 }

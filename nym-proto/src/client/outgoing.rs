@@ -124,16 +124,9 @@ impl OutgoingMessage {
             Head::Plain => (PLAIN_HEAD.to_vec(), None),
             Head::Reply => (REPLY_DATA_HEAD.to_vec(), None),
             Head::SurbRequest { own, amount } => (surb_request(&own, amount).to_vec(), None),
-            Head::Surbs { tag, kind, count } => (
-                Vec::new(),
-                Some(SurbPlan {
-                    tag,
-                    kind,
-                    count,
-                    made: 0,
-                    topology: None,
-                }),
-            ),
+            Head::Surbs { tag, kind, count } => {
+                (Vec::new(), Some(SurbPlan { tag, kind, count, made: 0, topology: None }))
+            }
         };
         Self {
             user: draft.user,
@@ -180,9 +173,7 @@ impl OutgoingMessage {
 
     /// The identifier of a fragment.
     pub(super) fn fragment_id(&self, index: u32) -> Option<FragmentId> {
-        self.plan
-            .place(index as usize, &self.set_ids)
-            .map(|(header, _)| header.id())
+        self.plan.place(index as usize, &self.set_ids).map(|(header, _)| header.id())
     }
 
     /// Identifiers of all fragments transmitted so far.
@@ -205,10 +196,7 @@ impl OutgoingMessage {
     ) -> Option<(usize, Arc<Topology>)> {
         let (_, range) = self.plan.place(index as usize, &self.set_ids)?;
         let surbs = self.surbs.as_mut()?;
-        let topology = surbs
-            .topology
-            .get_or_insert_with(|| current.clone())
-            .clone();
+        let topology = surbs.topology.get_or_insert_with(|| current.clone()).clone();
         if self.head.is_empty() {
             let (seeds, rotation) = match surbs.count {
                 0 => (0, KeyRotation::Unknown),
@@ -222,11 +210,7 @@ impl OutgoingMessage {
                 rotation,
             ));
         }
-        let needed = range
-            .end
-            .min(self.head_len)
-            .saturating_sub(22)
-            .div_ceil(SURB_LEN);
+        let needed = range.end.min(self.head_len).saturating_sub(22).div_ceil(SURB_LEN);
         let missing = needed.saturating_sub(usize::from(surbs.made));
         (missing > 0).then_some((missing, topology))
     }

@@ -68,9 +68,8 @@ impl Client {
             self.stats.cover_received += 1;
             return;
         }
-        let origin = claimed
-            .as_ref()
-            .map_or(Origin::Open, |claimed| Origin::Reply(claimed.conversation));
+        let origin =
+            claimed.as_ref().map_or(Origin::Open, |claimed| Origin::Reply(claimed.conversation));
         match self.inbox.insert(self.now, origin, fragment) {
             Arrival::Bad => self.stats.bad_packets += 1,
             Arrival::Incomplete => self.stats.fragments_received += 1,

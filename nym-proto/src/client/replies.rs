@@ -125,11 +125,7 @@ impl Replies {
             return contact.tag;
         }
         if self.contacts.len() >= self.tags_max {
-            let oldest = self
-                .contacts
-                .iter()
-                .min_by_key(|(_, c)| c.conversation)
-                .map(|(r, _)| *r);
+            let oldest = self.contacts.iter().min_by_key(|(_, c)| c.conversation).map(|(r, _)| *r);
             if let Some(oldest) = oldest {
                 self.contacts.remove(&oldest);
             }
@@ -137,12 +133,8 @@ impl Replies {
         let tag = SenderTag::draw(&mut self.stream);
         let conversation = self.next_conversation;
         self.next_conversation += 1;
-        let contact = Contact {
-            tag,
-            conversation,
-            allowance: self.config.answer_max,
-            topped_up: now,
-        };
+        let contact =
+            Contact { tag, conversation, allowance: self.config.answer_max, topped_up: now };
         self.contacts.insert(*recipient, contact);
         tag
     }
@@ -156,11 +148,7 @@ impl Replies {
             self.keys.remove(&oldest);
         }
         let digest = key.digest();
-        let given = GivenKey {
-            key: key.clone(),
-            recipient,
-            given_at: now,
-        };
+        let given = GivenKey { key: key.clone(), recipient, given_at: now };
         if let Some(old) = self.keys.insert(digest, given) {
             self.keys_by_age.remove(&(old.given_at, digest));
         }
@@ -171,15 +159,8 @@ impl Replies {
     pub(super) fn claim(&mut self, digest: &ReplyDigest) -> Option<ClaimedKey> {
         let given = self.keys.remove(digest)?;
         self.keys_by_age.remove(&(given.given_at, *digest));
-        let conversation = self
-            .contacts
-            .get(&given.recipient)
-            .map_or(u64::MAX, |c| c.conversation);
-        Some(ClaimedKey {
-            key: given.key,
-            recipient: given.recipient,
-            conversation,
-        })
+        let conversation = self.contacts.get(&given.recipient).map_or(u64::MAX, |c| c.conversation);
+        Some(ClaimedKey { key: given.key, recipient: given.recipient, conversation })
     }
 
     /// A correspondent asks for SURBs, through a SURB we gave to `asker`. Returns the tag to send
@@ -240,11 +221,7 @@ impl Replies {
                 self.surbs_held = self.surbs_held.saturating_sub(1);
                 self.dropped += 1;
             }
-            peer.surbs.push_back(HeldSurb {
-                surb,
-                rotation,
-                received_at: now,
-            });
+            peer.surbs.push_back(HeldSurb { surb, rotation, received_at: now });
             self.surbs_held += 1;
             kept += 1;
         }
@@ -302,23 +279,15 @@ impl Replies {
         let per_peer_max = self.per_peer_max;
         let peer = self.peers.get_mut(tag)?;
         peer.requests.retain(|(lost_at, _)| *lost_at > now);
-        let asked: usize = peer
-            .requests
-            .iter()
-            .map(|(_, amount)| *amount as usize)
-            .sum();
+        let asked: usize = peer.requests.iter().map(|(_, amount)| *amount as usize).sum();
         let coming = peer.surbs.len() + asked;
         let enough = coming >= queued + config.reserve || coming >= per_peer_max;
         if enough || peer.surbs.is_empty() || peer.requests.len() >= REQUESTS_MAX {
             return None;
         }
         let wanted = u32::try_from(queued + config.reserve - coming).unwrap_or(u32::MAX);
-        let amount = wanted.clamp(
-            config.request_min,
-            config.request_max.max(config.request_min),
-        );
-        peer.requests
-            .push_back((now + config.rerequest_after, amount));
+        let amount = wanted.clamp(config.request_min, config.request_max.max(config.request_min));
+        peer.requests.push_back((now + config.rerequest_after, amount));
         Some(amount)
     }
 
@@ -389,10 +358,8 @@ fn is_current(rotation: KeyRotation, current: KeyRotation) -> bool {
 /// The SURB to spend next: one of an old rotation if there is one, else the oldest.
 fn position(surbs: &VecDeque<HeldSurb>, address_len: usize, current: KeyRotation) -> Option<usize> {
     let fits = |held: &HeldSurb| held.surb.surb.first_hop().encoded_len() == address_len;
-    let old = surbs
-        .iter()
-        .take(1)
-        .position(|held| fits(held) && !is_current(held.rotation, current));
+    let old =
+        surbs.iter().take(1).position(|held| fits(held) && !is_current(held.rotation, current));
     old.or_else(|| surbs.iter().position(fits))
 }
 

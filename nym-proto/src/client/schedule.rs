@@ -68,11 +68,7 @@ impl Schedule {
         let base = if now.since(due) > LATE_MAX { now } else { due };
         self.next = Some(base + self.stream.exponential(self.mean));
         let is_loop = self.stream.chance(self.loop_share);
-        Some(if is_loop {
-            SlotKind::Loop
-        } else {
-            SlotKind::Main
-        })
+        Some(if is_loop { SlotKind::Loop } else { SlotKind::Main })
     }
 
     /// The stream of randomness of the slots, for what must be decided before the content is.

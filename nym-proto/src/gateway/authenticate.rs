@@ -111,16 +111,10 @@ impl AuthenticateRequest {
         if !is_within_skew(self.timestamp, now) {
             return Err(AuthenticateError::Skew(self.timestamp));
         }
-        if !self
-            .client
-            .has_signed(&self.signed_bytes(), &self.signature)
-        {
+        if !self.client.has_signed(&self.signed_bytes(), &self.signature) {
             return Err(AuthenticateError::Signature);
         }
-        Ok(VerifiedSignature {
-            version,
-            request: self,
-        })
+        Ok(VerifiedSignature { version, request: self })
     }
 
     /// What the signature covers. (protocol: gateway 7.1)
@@ -151,11 +145,7 @@ impl AuthenticateRequest {
 
     pub(super) fn read(kind: &'static str, text: &str) -> Result<Self, TextError> {
         let wire: Wire = members(kind, text)?;
-        Self::from_wire(&wire).ok_or(TextError::Malformed {
-            kind,
-            line: 0,
-            column: 0,
-        })
+        Self::from_wire(&wire).ok_or(TextError::Malformed { kind, line: 0, column: 0 })
     }
 
     fn from_wire(wire: &Wire) -> Option<Self> {
@@ -191,27 +181,16 @@ impl VerifiedSignature {
         key: &SharedKey,
         previous: Option<u64>,
     ) -> Result<Authenticated, AuthenticateError> {
-        let AuthenticateRequest {
-            client,
-            ciphertext,
-            nonce,
-            timestamp,
-            ..
-        } = self.request;
+        let AuthenticateRequest { client, ciphertext, nonce, timestamp, .. } = self.request;
         let expected = encrypted_address(&client, key, &nonce);
         if !bool::from(expected.ct_eq(&ciphertext)) {
             return Err(AuthenticateError::Ciphertext);
         }
         match previous {
-            Some(previous) if timestamp <= previous => Err(AuthenticateError::Reuse {
-                previous,
-                received: timestamp,
-            }),
-            _ => Ok(Authenticated {
-                client,
-                version: self.version,
-                timestamp,
-            }),
+            Some(previous) if timestamp <= previous => {
+                Err(AuthenticateError::Reuse { previous, received: timestamp })
+            }
+            _ => Ok(Authenticated { client, version: self.version, timestamp }),
         }
     }
 }
@@ -337,13 +316,9 @@ pub(super) mod tests {
         let nanos =
             |offset: i64| UnixTime::from_nanos((t * 1_000_000_000).saturating_add_signed(offset));
         const EDGE: i64 = 120_000_000_000;
-        for (offset, accepted) in [
-            (0, true),
-            (EDGE, true),
-            (EDGE + 1, false),
-            (-EDGE, true),
-            (-EDGE - 1, false),
-        ] {
+        for (offset, accepted) in
+            [(0, true), (EDGE, true), (EDGE + 1, false), (-EDGE, true), (-EDGE - 1, false)]
+        {
             let verdict = request(t).verify(nanos(offset));
             assert_eq!(verdict.is_ok(), accepted, "{offset}");
         }
@@ -371,10 +346,7 @@ pub(super) mod tests {
         let t = NOW.as_secs();
         let key = SharedKey::from_bytes([2; 32]);
         let verified = request(t).verify(NOW).unwrap();
-        let reuse = AuthenticateError::Reuse {
-            previous: t,
-            received: t,
-        };
+        let reuse = AuthenticateError::Reuse { previous: t, received: t };
         assert_eq!(verified.clone().authenticate(&key, Some(t)), Err(reuse));
         assert!(verified.clone().authenticate(&key, Some(t - 1)).is_ok());
         assert!(verified.authenticate(&key, None).is_ok());

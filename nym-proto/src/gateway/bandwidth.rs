@@ -99,10 +99,7 @@ impl BandwidthAccount {
         self.drop_expired(now);
         let required = price(size);
         if self.available < required {
-            return Err(OutOfBandwidth {
-                required,
-                available: self.available,
-            });
+            return Err(OutOfBandwidth { required, available: self.available });
         }
         // cannot overflow: available >= required > 0
         self.available -= required;
@@ -150,10 +147,7 @@ mod tests {
     #[test]
     fn a_new_client_has_nothing() {
         let mut account = BandwidthAccount::default();
-        let expected = OutOfBandwidth {
-            required: 2413,
-            available: 0,
-        };
+        let expected = OutOfBandwidth { required: 2413, available: 0 };
         assert_eq!(account.charge(NOON, PacketSize::Regular), Err(expected));
     }
 
@@ -173,10 +167,7 @@ mod tests {
         let next_day = midnight(NOON) + Duration::from_secs(DAY);
         let just_before = UnixTime::from_nanos(next_day.as_nanos() - 1);
         assert!(account.charge(just_before, PacketSize::Regular).is_ok());
-        let expected = OutOfBandwidth {
-            required: 2413,
-            available: 0,
-        };
+        let expected = OutOfBandwidth { required: 2413, available: 0 };
         assert_eq!(account.charge(next_day, PacketSize::Regular), Err(expected));
         assert_eq!(account.expiry(), UnixTime::from_secs(0));
     }
@@ -197,10 +188,7 @@ mod tests {
         account.grant_ticket(NOON, TicketKind::MixnetEntry);
         let last_day = NOON + Duration::from_secs(6 * DAY);
         assert_eq!(account.on_authenticate(last_day), 200_000_000);
-        assert_eq!(
-            account.on_authenticate(last_day + Duration::from_secs(DAY)),
-            0
-        );
+        assert_eq!(account.on_authenticate(last_day + Duration::from_secs(DAY)), 0);
     }
 
     #[test]

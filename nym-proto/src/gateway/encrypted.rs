@@ -77,9 +77,7 @@ pub enum InnerResponse {
 
 impl EncryptedText {
     pub(super) fn write(&self, writer: Writer) -> Writer {
-        writer
-            .bytes("ciphertext", &self.ciphertext)
-            .bytes("nonce", &self.nonce)
+        writer.bytes("ciphertext", &self.ciphertext).bytes("nonce", &self.nonce)
     }
 
     pub(super) fn read(kind: &'static str, text: &str) -> Result<Self, TextError> {
@@ -89,22 +87,15 @@ impl EncryptedText {
     fn seal(key: &SharedKey, nonce: [u8; NONCE_SIZE], plaintext: String) -> Self {
         let mut ciphertext = plaintext.into_bytes();
         key.seal(&nonce, &mut ciphertext);
-        Self {
-            ciphertext,
-            nonce: nonce.to_vec(),
-        }
+        Self { ciphertext, nonce: nonce.to_vec() }
     }
 
     fn open<T: for<'de> Deserialize<'de>>(self, key: &SharedKey) -> Result<T, EncryptedTextError> {
-        let Self {
-            mut ciphertext,
-            nonce,
-        } = self;
+        let Self { mut ciphertext, nonce } = self;
         let nonce = <[u8; NONCE_SIZE]>::try_from(nonce)
             .map_err(|nonce| EncryptedTextError::Nonce(nonce.len()))?;
-        let plaintext = key
-            .open(&nonce, &mut ciphertext)
-            .map_err(|_| EncryptedTextError::Decryption)?;
+        let plaintext =
+            key.open(&nonce, &mut ciphertext).map_err(|_| EncryptedTextError::Decryption)?;
         serde_json::from_slice(plaintext).map_err(|_| EncryptedTextError::Content)
     }
 }
@@ -126,10 +117,9 @@ impl InnerRequest {
             Self::ForgetMe { client, stats } => {
                 format!("{{\"ForgetMe\":{{\"client\":{client},\"stats\":{stats}}}}}")
             }
-            Self::RememberMe { session_type } => format!(
-                "{{\"RememberMe\":{{\"session_type\":\"{}\"}}}}",
-                session_type.name()
-            ),
+            Self::RememberMe { session_type } => {
+                format!("{{\"RememberMe\":{{\"session_type\":\"{}\"}}}}", session_type.name())
+            }
         }
     }
 }

@@ -174,12 +174,7 @@ impl ForwardRequest {
         // the address has been read from `rest`, so it is at least that long
         let len = rest.len().saturating_sub(first_hop.encoded_len());
         let size = PacketSize::from_packet_len(len).ok_or(FrameError::PacketLength(len))?;
-        Ok(Self {
-            rotation,
-            first_hop,
-            size,
-            packet: body.split_off(body.len() - len),
-        })
+        Ok(Self { rotation, first_hop, size, packet: body.split_off(body.len() - len) })
     }
 }
 
@@ -234,10 +229,7 @@ fn open_body(
     }
     let prefix = frame.split_to(FRAME_PREFIX);
     let nonce = prefix.last_chunk().ok_or(too_short)?;
-    let len = key
-        .open(nonce, &mut frame)
-        .map_err(|_| FrameError::Decryption)?
-        .len();
+    let len = key.open(nonce, &mut frame).map_err(|_| FrameError::Decryption)?.len();
     frame.truncate(len);
     Ok((kind, frame))
 }

@@ -59,9 +59,7 @@ impl HandshakeError {
     /// does not reveal which check failed. (protocol: gateway 6.5)
     #[must_use]
     pub fn failure_text() -> String {
-        Writer::new("handshakeError")
-            .text("message", "handshake failed")
-            .finish()
+        Writer::new("handshakeError").text("message", "handshake failed").finish()
     }
 }
 
@@ -90,10 +88,8 @@ impl HandshakePayload {
             protocol_version: u8,
             data: Vec<u8>,
         }
-        members(kind, text).map(|wire: Wire| Self {
-            protocol_version: wire.protocol_version,
-            data: wire.data,
-        })
+        members(kind, text)
+            .map(|wire: Wire| Self { protocol_version: wire.protocol_version, data: wire.data })
     }
 
     /// Gateways of the past may write `null` for the version. (protocol: gateway 10.2)
@@ -112,9 +108,7 @@ impl HandshakePayload {
 }
 
 fn write(writer: Writer, protocol_version: u8, data: &[u8]) -> Writer {
-    writer
-        .number("protocol_version", protocol_version)
-        .bytes("data", data)
+    writer.number("protocol_version", protocol_version).bytes("data", data)
 }
 
 /// Everything random in one side of one handshake. Must be fresh for each.
@@ -132,11 +126,7 @@ impl HandshakeRandomness {
     /// Draws ephemeral key, salt and nonce, in this order.
     #[must_use]
     pub fn draw(stream: &mut Stream) -> Self {
-        Self {
-            ephemeral: stream.bytes(),
-            salt: stream.bytes(),
-            nonce: stream.bytes(),
-        }
+        Self { ephemeral: stream.bytes(), salt: stream.bytes(), nonce: stream.bytes() }
     }
 }
 

@@ -51,9 +51,7 @@ pub(super) fn kind(text: &str) -> Result<Cow<'_, str>, TextError> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(TextError::NotAMessage);
     }
-    serde_json::from_str::<Kind<'_>>(text)
-        .map(|kind| kind.kind)
-        .map_err(|_| TextError::NotAMessage)
+    serde_json::from_str::<Kind<'_>>(text).map(|kind| kind.kind).map_err(|_| TextError::NotAMessage)
 }
 
 /// The members of the message in `text`, whose type is `kind`.
@@ -194,13 +192,7 @@ mod tests {
 
     #[test]
     fn an_array_or_a_doubled_type_is_no_message() {
-        for text in [
-            "[\"send\"]",
-            "{\"type\":\"a\",\"type\":\"a\"}",
-            "{\"type\":1}",
-            "",
-            "{",
-        ] {
+        for text in ["[\"send\"]", "{\"type\":\"a\",\"type\":\"a\"}", "{\"type\":1}", "", "{"] {
             assert_eq!(kind(text), Err(TextError::NotAMessage), "{text}");
         }
     }

@@ -107,12 +107,9 @@ impl ClientText {
             Self::Authenticate(request) => request.write(Writer::new(AUTHENTICATE)),
             Self::ClaimFreeBandwidth => Writer::new(CLAIM),
             // older gateways know the nonce only by this name
-            Self::EcashCredential {
-                enc_credential,
-                nonce,
-            } => Writer::new(ECASH)
-                .bytes("enc_credential", enc_credential)
-                .bytes("iv", nonce),
+            Self::EcashCredential { enc_credential, nonce } => {
+                Writer::new(ECASH).bytes("enc_credential", enc_credential).bytes("iv", nonce)
+            }
             Self::UpgradeModeJwt { token } => Writer::new(JWT).text("token", token.as_str()),
             Self::Encrypted(text) => text.write(Writer::new(ENCRYPTED)),
             Self::Retired(retired) => Writer::new(retired.name()),
@@ -142,24 +139,16 @@ impl ClientText {
             HANDSHAKE_INIT => {
                 Self::HandshakeInit(HandshakePayload::read_from_client(HANDSHAKE_INIT, text)?)
             }
-            HANDSHAKE_ERROR => Self::HandshakeError {
-                message: members::<Message>(HANDSHAKE_ERROR, text)?.message,
-            },
+            HANDSHAKE_ERROR => {
+                Self::HandshakeError { message: members::<Message>(HANDSHAKE_ERROR, text)?.message }
+            }
             AUTHENTICATE => Self::Authenticate(AuthenticateRequest::read(AUTHENTICATE, text)?),
             CLAIM => Self::ClaimFreeBandwidth,
             ECASH => {
-                let Credential {
-                    enc_credential,
-                    nonce,
-                } = members(ECASH, text)?;
-                Self::EcashCredential {
-                    enc_credential,
-                    nonce,
-                }
+                let Credential { enc_credential, nonce } = members(ECASH, text)?;
+                Self::EcashCredential { enc_credential, nonce }
             }
-            JWT => Self::UpgradeModeJwt {
-                token: Token(members::<Jwt>(JWT, text)?.token),
-            },
+            JWT => Self::UpgradeModeJwt { token: Token(members::<Jwt>(JWT, text)?.token) },
             ENCRYPTED => Self::Encrypted(EncryptedText::read(ENCRYPTED, text)?),
             other => Self::Retired(
                 Retired::ALL
@@ -172,11 +161,8 @@ impl ClientText {
 }
 
 impl Retired {
-    const ALL: [Self; 3] = [
-        Self::Authenticate,
-        Self::BandwidthCredential,
-        Self::BandwidthCredentialV2,
-    ];
+    const ALL: [Self; 3] =
+        [Self::Authenticate, Self::BandwidthCredential, Self::BandwidthCredentialV2];
 
     const fn name(self) -> &'static str {
         match self {
@@ -197,10 +183,8 @@ mod tests {
     fn any_client_text() -> impl Strategy<Value = ClientText> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
         let payload = || {
-            (any::<u8>(), bytes()).prop_map(|(protocol_version, data)| HandshakePayload {
-                protocol_version,
-                data,
-            })
+            (any::<u8>(), bytes())
+                .prop_map(|(protocol_version, data)| HandshakePayload { protocol_version, data })
         };
         prop_oneof![
             Just(ClientText::SupportedProtocol),
@@ -213,9 +197,8 @@ mod tests {
                 enc_credential,
                 nonce,
             }),
-            any::<String>().prop_map(|token| ClientText::UpgradeModeJwt {
-                token: Token::new(token),
-            }),
+            any::<String>()
+                .prop_map(|token| ClientText::UpgradeModeJwt { token: Token::new(token) }),
             (bytes(), bytes()).prop_map(|(ciphertext, nonce)| {
                 ClientText::Encrypted(EncryptedText { ciphertext, nonce })
             }),

@@ -105,42 +105,26 @@ impl GatewayText {
             Self::HandshakeError { message } => {
                 Writer::new(HANDSHAKE_ERROR).text("message", message)
             }
-            Self::Register {
-                protocol_version,
-                status,
-                upgrade_mode,
-            } => Writer::new(REGISTER)
+            Self::Register { protocol_version, status, upgrade_mode } => Writer::new(REGISTER)
                 .number("protocol_version", *protocol_version)
                 .boolean("status", *status)
                 .boolean("upgrade_mode", *upgrade_mode),
-            Self::Authenticate {
-                protocol_version,
-                status,
-                bandwidth_remaining,
-                upgrade_mode,
-            } => Writer::new(AUTHENTICATE)
-                .number("protocol_version", *protocol_version)
-                .boolean("status", *status)
-                .number("bandwidth_remaining", *bandwidth_remaining)
-                .boolean("upgrade_mode", *upgrade_mode),
-            Self::Bandwidth {
-                available_total,
-                upgrade_mode,
-            } => Writer::new(BANDWIDTH)
+            Self::Authenticate { protocol_version, status, bandwidth_remaining, upgrade_mode } => {
+                Writer::new(AUTHENTICATE)
+                    .number("protocol_version", *protocol_version)
+                    .boolean("status", *status)
+                    .number("bandwidth_remaining", *bandwidth_remaining)
+                    .boolean("upgrade_mode", *upgrade_mode)
+            }
+            Self::Bandwidth { available_total, upgrade_mode } => Writer::new(BANDWIDTH)
                 .number("available_total", *available_total)
                 .boolean("upgrade_mode", *upgrade_mode),
-            Self::Send {
-                remaining_bandwidth,
-                upgrade_mode,
-            } => Writer::new(SEND)
+            Self::Send { remaining_bandwidth, upgrade_mode } => Writer::new(SEND)
                 .number("remaining_bandwidth", *remaining_bandwidth)
                 .boolean("upgrade_mode", *upgrade_mode),
             Self::Encrypted(text) => text.write(Writer::new(ENCRYPTED)),
             Self::Error { message } => Writer::new(ERROR).text("message", message),
-            Self::OutOfBandwidth {
-                required,
-                available,
-            } => Writer::new(TYPED_ERROR).raw(
+            Self::OutOfBandwidth { required, available } => Writer::new(TYPED_ERROR).raw(
                 "error",
                 &format!(
                     "{{\"out_of_bandwidth\":{{\"required\":{required},\"available\":{available}}}}}"
@@ -159,9 +143,9 @@ impl GatewayText {
                 version: members::<SupportedProtocol>(SUPPORTED_PROTOCOL, text)?.version,
             },
             HANDSHAKE => Self::Handshake(HandshakePayload::read_from_gateway(HANDSHAKE, text)?),
-            HANDSHAKE_ERROR => Self::HandshakeError {
-                message: members::<Message>(HANDSHAKE_ERROR, text)?.message,
-            },
+            HANDSHAKE_ERROR => {
+                Self::HandshakeError { message: members::<Message>(HANDSHAKE_ERROR, text)?.message }
+            }
             REGISTER => members::<Register>(REGISTER, text)?.into(),
             AUTHENTICATE => members::<Authenticate>(AUTHENTICATE, text)?.into(),
             BANDWIDTH => {
@@ -179,22 +163,14 @@ impl GatewayText {
                 }
             }
             ENCRYPTED => Self::Encrypted(EncryptedText::read(ENCRYPTED, text)?),
-            ERROR => Self::Error {
-                message: members::<Message>(ERROR, text)?.message,
-            },
+            ERROR => Self::Error { message: members::<Message>(ERROR, text)?.message },
             TYPED_ERROR => match members::<TypedError>(TYPED_ERROR, text)?.error {
                 Detail::TicketReplay => Self::TicketReplay,
-                Detail::OutOfBandwidth {
-                    required,
-                    available,
-                } => Self::OutOfBandwidth {
-                    required,
-                    available,
-                },
+                Detail::OutOfBandwidth { required, available } => {
+                    Self::OutOfBandwidth { required, available }
+                }
             },
-            other => Self::Unknown {
-                name: shortened(other),
-            },
+            other => Self::Unknown { name: shortened(other) },
         })
     }
 }
@@ -287,18 +263,11 @@ mod tests {
         prop_oneof![
             any::<u8>().prop_map(|version| GatewayText::SupportedProtocol { version }),
             (any::<u8>(), bytes()).prop_map(|(protocol_version, data)| {
-                GatewayText::Handshake(HandshakePayload {
-                    protocol_version,
-                    data,
-                })
+                GatewayText::Handshake(HandshakePayload { protocol_version, data })
             }),
             any::<String>().prop_map(|message| GatewayText::HandshakeError { message }),
             any::<(u8, bool, bool)>().prop_map(|(protocol_version, status, upgrade_mode)| {
-                GatewayText::Register {
-                    protocol_version,
-                    status,
-                    upgrade_mode,
-                }
+                GatewayText::Register { protocol_version, status, upgrade_mode }
             }),
             any::<(u8, bool, i64, bool)>().prop_map(
                 |(protocol_version, status, bandwidth_remaining, upgrade_mode)| {
@@ -311,16 +280,10 @@ mod tests {
                 }
             ),
             any::<(i64, bool)>().prop_map(|(available_total, upgrade_mode)| {
-                GatewayText::Bandwidth {
-                    available_total,
-                    upgrade_mode,
-                }
+                GatewayText::Bandwidth { available_total, upgrade_mode }
             }),
             any::<(i64, bool)>().prop_map(|(remaining_bandwidth, upgrade_mode)| {
-                GatewayText::Send {
-                    remaining_bandwidth,
-                    upgrade_mode,
-                }
+                GatewayText::Send { remaining_bandwidth, upgrade_mode }
             }),
             (bytes(), bytes()).prop_map(|(ciphertext, nonce)| {
                 GatewayText::Encrypted(EncryptedText { ciphertext, nonce })
@@ -372,11 +335,8 @@ mod tests {
     #[test]
     fn a_null_version_from_a_gateway_counts_as_missing() {
         let text = "{\"type\":\"register\",\"protocol_version\":null,\"status\":true}";
-        let expected = GatewayText::Register {
-            protocol_version: 0,
-            status: true,
-            upgrade_mode: false,
-        };
+        let expected =
+            GatewayText::Register { protocol_version: 0, status: true, upgrade_mode: false };
         assert_eq!(GatewayText::decode(text), Ok(expected));
     }
 }

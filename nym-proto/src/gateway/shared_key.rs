@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::hkdf_blake3;
 use crate::identity::{KeyError, PrivateKey, PublicKey, base58_array};
 
 /// Bytes of an encryption nonce.
@@ -41,9 +42,7 @@ impl SharedKey {
         salt: &[u8; 16],
     ) -> Result<Self, DegenerateKey> {
         let agreed = own.agree(peer).ok_or(DegenerateKey)?;
-        let pseudorandom = hmac_blake3(salt, &*agreed);
-        // one block of HKDF-Expand with an empty info
-        Ok(Self(*hmac_blake3(&pseudorandom, &[1])))
+        Ok(Self(*hkdf_blake3::derive(salt, &agreed)))
     }
 
     /// Takes the 32 bytes of a key.
@@ -73,8 +72,7 @@ impl SharedKey {
     #[must_use]
     pub fn seal_detached(&self, nonce: &[u8; NONCE_SIZE], buffer: &mut [u8]) -> [u8; TAG_SIZE] {
         let sealed =
-            self.cipher()
-                .encrypt_inout_detached(&Nonce::from(*nonce), &[], (&mut *buffer).into());
+            self.cipher().encrypt_inout_detached(&Nonce::from(*nonce), &[], (&mut *buffer).into());
         match sealed {
             Ok(tag) => tag.into(),
             // only a buffer beyond 64 GiB gets here; its plaintext must not leave
@@ -110,9 +108,7 @@ impl SharedKey {
         nonce: &[u8; NONCE_SIZE],
         buffer: &'a mut [u8],
     ) -> Result<&'a mut [u8], DecryptionError> {
-        let (text, tag) = buffer
-            .split_last_chunk_mut::<TAG_SIZE>()
-            .ok_or(DecryptionError)?;
+        let (text, tag) = buffer.split_last_chunk_mut::<TAG_SIZE>().ok_or(DecryptionError)?;
         self.open_detached(nonce, text, tag)?;
         Ok(text)
     }
@@ -134,29 +130,6 @@ impl fmt::Debug for SharedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedKey(<redacted>)")
     }
-}
-
-/// HMAC with plain BLAKE3 inside, block length 64. (protocol: gateway 3.1)
-///
-/// `key` is at most one block, which holds for salts and for outputs of this function.
-fn hmac_blake3<const N: usize>(key: &[u8; N], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    const BLOCK: usize = 64;
-    const { assert!(N <= BLOCK) };
-    let padded = |pad: u8| {
-        let mut block = Zeroizing::new([pad; BLOCK]);
-        for (byte, key) in block.iter_mut().zip(key) {
-            *byte ^= key;
-        }
-        block
-    };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&*padded(0x36));
-    hasher.update(message);
-    let inner = Zeroizing::new(*hasher.finalize().as_bytes());
-    hasher.reset();
-    hasher.update(&*padded(0x5c));
-    hasher.update(&*inner);
-    Zeroizing::new(*hasher.finalize().as_bytes())
 }
 
 #[cfg(test)]
@@ -193,10 +166,7 @@ mod tests {
 
     #[test]
     fn both_sides_derive_the_same_key_and_low_order_peers_get_none() {
-        let (a, b) = (
-            PrivateKey::from_bytes([1; 32]),
-            PrivateKey::from_bytes([2; 32]),
-        );
+        let (a, b) = (PrivateKey::from_bytes([1; 32]), PrivateKey::from_bytes([2; 32]));
         let salt = [3; 16];
         let one = SharedKey::derive(&a, &b.public(), &salt);
         assert!(one.is_ok());

@@ -32,11 +32,7 @@ impl ProtocolVersion {
 
     /// The version with the given number; an error above [`CURRENT`](Self::CURRENT).
     pub const fn new(number: u8) -> Result<Self, VersionError> {
-        if number > Self::CURRENT.0 {
-            Err(VersionError::TooNew(number))
-        } else {
-            Ok(Self(number))
-        }
+        if number > Self::CURRENT.0 { Err(VersionError::TooNew(number)) } else { Ok(Self(number)) }
     }
 
     /// The number on the wire.
@@ -59,11 +55,7 @@ impl ProtocolVersion {
     /// `register` response carries `answer`. (protocol: gateway 5.6)
     #[must_use]
     pub const fn client_session_registered(self, answer: u8) -> Self {
-        if Self::FLOOR.0 <= answer && answer <= Self::CURRENT.0 {
-            Self(answer)
-        } else {
-            self
-        }
+        if Self::FLOOR.0 <= answer && answer <= Self::CURRENT.0 { Self(answer) } else { self }
     }
 
     /// The client's session version after it authenticated with `self` as its proposal and the
@@ -101,11 +93,7 @@ impl ProtocolVersion {
     }
 
     const fn clamp(number: u8) -> Self {
-        if number > Self::CURRENT.0 {
-            Self::CURRENT
-        } else {
-            Self(number)
-        }
+        if number > Self::CURRENT.0 { Self::CURRENT } else { Self(number) }
     }
 }
 
@@ -151,9 +139,8 @@ mod tests {
     fn a_gateway_takes_any_stamp_for_registration_and_four_to_six_for_authentication() {
         assert_eq!(ProtocolVersion::gateway_registration(3).get(), 3);
         assert_eq!(ProtocolVersion::gateway_registration(48).get(), 6);
-        let accepted: Vec<_> = (0..=u8::MAX)
-            .filter(|&n| ProtocolVersion::gateway_authentication(n).is_ok())
-            .collect();
+        let accepted: Vec<_> =
+            (0..=u8::MAX).filter(|&n| ProtocolVersion::gateway_authentication(n).is_ok()).collect();
         assert_eq!(accepted, [4, 5, 6]);
     }
 }

@@ -31,9 +31,7 @@ pub fn seal_ack_with(iv: &[u8; IV_LEN], key: &AckKey, id: &AckId) -> [u8; ACK_LE
     apply(key.as_bytes(), iv, &mut sealed);
     let mut out = [0; ACK_LEN];
     let bytes = iv.iter().chain(&sealed);
-    out.iter_mut()
-        .zip(bytes)
-        .for_each(|(out, byte)| *out = *byte);
+    out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = *byte);
     out
 }
 
@@ -55,9 +53,7 @@ mod tests {
     use crate::message::SetId;
 
     fn id(set: u32, position: u8) -> AckId {
-        SetId::new(set).map_or(AckId::Cover, |set| {
-            AckId::Fragment(FragmentId { set, position })
-        })
+        SetId::new(set).map_or(AckId::Cover, |set| AckId::Fragment(FragmentId { set, position }))
     }
 
     proptest! {

@@ -10,13 +10,11 @@ use zeroize::Zeroizing;
 
 use super::reply::{ReplyDigest, ReplyKey};
 use crate::entropy::Stream;
+use crate::hkdf_blake3;
 use crate::identity::{PrivateKey, PublicKey};
 
 /// Bytes in front of the encrypted fragment. (protocol: messages 7.2)
 pub const CIPHER_PREFIX: usize = 32;
-
-/// Block length of BLAKE3, which HMAC needs. (protocol: messages 7.1)
-const HMAC_BLOCK: usize = 64;
 
 /// Why a fragment was not encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -75,9 +73,7 @@ pub fn open<'a>(private: &PrivateKey, buffer: &'a mut [u8]) -> Option<&'a mut [u
 /// shorter.
 #[must_use]
 pub fn reply_digest_of(buffer: &[u8]) -> Option<ReplyDigest> {
-    buffer
-        .first_chunk()
-        .map(|bytes| ReplyDigest::from_bytes(*bytes))
+    buffer.first_chunk().map(|bytes| ReplyDigest::from_bytes(*bytes))
 }
 
 /// Decrypts a delivered reply in place and returns the fragment. `None` if it is shorter than the
@@ -98,29 +94,12 @@ fn split(buffer: &mut [u8]) -> Result<(&mut [u8; CIPHER_PREFIX], &mut [u8]), Sea
     buffer.split_first_chunk_mut().ok_or(SealError::Buffer(len))
 }
 
-/// HKDF over HMAC-BLAKE3 without salt and info, cut to 16 bytes: its first block is enough.
+/// HKDF over HMAC-BLAKE3 without salt and info, cut to 16 bytes. (protocol: messages 7.1)
 fn fragment_key(private: &PrivateKey, public: &PublicKey) -> Option<Zeroizing<[u8; 16]>> {
     let shared = private.agree(public)?;
-    let prk = hmac_blake3(&[0; 32], &*shared);
-    let block = hmac_blake3(&prk, &[1]);
+    // no salt is a salt of zeros
+    let block = hkdf_blake3::derive(&[0; 32], &shared);
     block.first_chunk().copied().map(Zeroizing::new)
-}
-
-/// RFC 2104 over BLAKE3 in its plain hash mode.
-fn hmac_blake3(key: &[u8; 32], data: &[u8]) -> Zeroizing<[u8; 32]> {
-    let pad = |byte: u8| {
-        let mut block = Zeroizing::new([byte; HMAC_BLOCK]);
-        block.iter_mut().zip(key).for_each(|(b, k)| *b ^= k);
-        block
-    };
-    let hash = |block: &[u8], data: &[u8]| {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(block).update(data);
-        Zeroizing::new(*hasher.finalize().as_bytes())
-    };
-    // protocol: messages 7.1; the two constants are HMAC's own
-    let inner = hash(&*pad(0x36), data);
-    hash(&*pad(0x5c), &*inner)
 }
 
 #[cfg(test)]
@@ -131,23 +110,18 @@ mod tests {
     use crate::entropy::{Entropy, Purpose};
 
     #[test]
-    fn hmac_and_key_derivation_give_the_intermediate_values_of_the_vectors() {
+    fn agreement_and_key_derivation_give_the_values_of_the_vectors() {
         let vectors: serde_json::Value =
             serde_json::from_str(include_str!("../../../vectors/sphinx.json")).unwrap();
         let vectors = &vectors["end_to_end_encryption"];
         let bytes = |value: &serde_json::Value| hex::decode(value.as_str().unwrap()).unwrap();
         let array = |value| <[u8; 32]>::try_from(bytes(value)).unwrap();
 
-        let hmac = &vectors["hmac_blake3"];
-        let mac = hmac_blake3(&array(&hmac["key"]), &bytes(&hmac["data"]));
-        assert_eq!(mac[..], bytes(&hmac["mac"]));
-
         for case in vectors["forward"].as_array().unwrap() {
             let private = PrivateKey::from_bytes(array(&case["recipient_private_key"]));
             let public = PublicKey::from_bytes(array(&case["ephemeral_public_key"]));
             let dh = private.agree(&public).unwrap();
             assert_eq!(dh[..], bytes(&case["dh"]));
-            assert_eq!(hmac_blake3(&[0; 32], &*dh)[..], bytes(&case["hkdf_prk"]));
             let key = fragment_key(&private, &public).unwrap();
             assert_eq!(key[..], bytes(&case["key_16"]));
         }

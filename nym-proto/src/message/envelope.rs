@@ -65,13 +65,9 @@ pub fn repliable_head(
         _ => (seeds_per_surb, rotation.to_byte()),
     };
     let [high, low] = count.to_be_bytes();
-    let bytes = [REPLIABLE]
-        .into_iter()
-        .chain(*tag.as_bytes())
-        .chain([content, high, low, seeds, rotation]);
-    head.iter_mut()
-        .zip(bytes)
-        .for_each(|(out, byte)| *out = byte);
+    let bytes =
+        [REPLIABLE].into_iter().chain(*tag.as_bytes()).chain([content, high, low, seeds, rotation]);
+    head.iter_mut().zip(bytes).for_each(|(out, byte)| *out = byte);
     head
 }
 
@@ -84,10 +80,7 @@ pub fn surb_request(recipient: &Recipient, amount: u32) -> [u8; 102] {
         .into_iter()
         .chain(recipient.to_bytes())
         .chain(amount.to_be_bytes());
-    message
-        .iter_mut()
-        .zip(bytes)
-        .for_each(|(out, byte)| *out = byte);
+    message.iter_mut().zip(bytes).for_each(|(out, byte)| *out = byte);
     message
 }
 
@@ -219,10 +212,7 @@ impl Envelope {
 }
 
 fn decode_repliable(message: &Bytes, body: &[u8]) -> Result<Envelope, EnvelopeError> {
-    let short = EnvelopeError::Length {
-        kind: REPLIABLE,
-        len: body.len(),
-    };
+    let short = EnvelopeError::Length { kind: REPLIABLE, len: body.len() };
     let Some((tag, [content, list @ ..])) = body.split_first_chunk() else {
         return Err(short);
     };
@@ -236,24 +226,14 @@ fn decode_repliable(message: &Bytes, body: &[u8]) -> Result<Envelope, EnvelopeEr
         }
     };
     let (head, rest) = list.split_first_chunk().ok_or(short)?;
-    let (surbs, data) = if v2 {
-        decode_list(head, rest)?
-    } else {
-        decode_old_list(head, rest)?
-    };
+    let (surbs, data) = if v2 { decode_list(head, rest)? } else { decode_old_list(head, rest)? };
     // what follows the SURBs where no data is expected is tolerated
     let content = match kind {
-        RepliableKind::Data => RepliableContent::Data {
-            surbs,
-            data: message.slice_ref(data),
-        },
+        RepliableKind::Data => RepliableContent::Data { surbs, data: message.slice_ref(data) },
         RepliableKind::AdditionalSurbs => RepliableContent::AdditionalSurbs(surbs),
         RepliableKind::Heartbeat => RepliableContent::Heartbeat(surbs),
     };
-    Ok(Envelope::Repliable {
-        tag: SenderTag::from_bytes(*tag),
-        content,
-    })
+    Ok(Envelope::Repliable { tag: SenderTag::from_bytes(*tag), content })
 }
 
 fn decode_list<'a>(head: &[u8; 4], rest: &'a [u8]) -> Result<(SurbList, &'a [u8]), EnvelopeError> {
@@ -315,10 +295,7 @@ fn decode_reply(message: &Bytes, body: &[u8]) -> Result<ReplyContent, EnvelopeEr
                 amount: u32::from_be_bytes(amount),
             })
         }
-        content => Err(EnvelopeError::Content {
-            kind: REPLY,
-            content,
-        }),
+        content => Err(EnvelopeError::Content { kind: REPLY, content }),
     }
 }
 
@@ -333,11 +310,7 @@ mod tests {
 
     fn recipient(seed: [u8; 32]) -> Recipient {
         let identity = *IdentityKeyPair::from_seed(&seed).public();
-        Recipient {
-            identity,
-            encryption: PublicKey::from_bytes(seed),
-            gateway: identity,
-        }
+        Recipient { identity, encryption: PublicKey::from_bytes(seed), gateway: identity }
     }
 
     proptest! {

@@ -70,25 +70,12 @@ impl FragmentHeader {
 
     /// A header without links.
     pub fn new(set: SetId, total: u8, position: u8) -> Result<Self, FragmentError> {
-        Self {
-            set,
-            total,
-            position,
-            previous: None,
-            next: None,
-        }
-        .checked()
+        Self { set, total, position, previous: None, next: None }.checked()
     }
 
     /// This header if it keeps the rules of the format.
     pub fn checked(self) -> Result<Self, FragmentError> {
-        let Self {
-            set,
-            total,
-            position,
-            previous,
-            next,
-        } = self;
+        let Self { set, total, position, previous, next } = self;
         if position == 0 || position > total {
             return Err(FragmentError::Position { position, total });
         }
@@ -105,10 +92,7 @@ impl FragmentHeader {
     /// The fragment's name.
     #[must_use]
     pub const fn id(&self) -> FragmentId {
-        FragmentId {
-            set: self.set,
-            position: self.position,
-        }
+        FragmentId { set: self.set, position: self.position }
     }
 
     /// Length of the encoded form: 7, or 10 with a link.
@@ -178,13 +162,7 @@ pub(super) mod tests {
 
     /// Every header that keeps the rules.
     pub(crate) fn headers() -> impl Strategy<Value = FragmentHeader> {
-        (
-            1..SET_FLAG,
-            1..=255u8,
-            0..=254u8,
-            prop::option::of(1..SET_FLAG),
-            any::<bool>(),
-        )
+        (1..SET_FLAG, 1..=255u8, 0..=254u8, prop::option::of(1..SET_FLAG), any::<bool>())
             .prop_filter_map("no such header", |(set, total, position, link, end)| {
                 let link = link.and_then(SetId::new);
                 let (total, position) = match (link, end) {

@@ -29,9 +29,7 @@ impl Path<'_> {
     #[must_use]
     pub fn expected(&self) -> Duration {
         let nanos = self.delays.split_last().map_or(0, |(_, delays)| {
-            delays
-                .iter()
-                .fold(0, |sum: u64, delay| sum.saturating_add(delay.as_nanos()))
+            delays.iter().fold(0, |sum: u64, delay| sum.saturating_add(delay.as_nanos()))
         });
         Duration::from_nanos(nanos)
     }
@@ -121,9 +119,7 @@ pub fn build_reply(
     let ReplySurb { key, surb } = surb;
     let sealed = lay_out(builder, size, ack, fill, packet, stream)?;
     seal_reply(&key, sealed)?;
-    builder
-        .use_surb(surb, size.plaintext_len(), packet)
-        .map_err(OnionError::Packet)
+    builder.use_surb(surb, size.plaintext_len(), packet).map_err(OnionError::Packet)
 }
 
 /// Writes ack and fragment to their places, and returns cipher prefix and fragment.
@@ -184,9 +180,8 @@ pub enum SplitError {
 /// Splits the plaintext of a packet as the gateway at its last hop does: the first hop of the ack,
 /// the ack packet (386 bytes), and what is pushed to the client. (protocol: sphinx 13.2)
 pub fn split_final(plaintext: &[u8]) -> Result<(NodeAddress, &[u8], &[u8]), SplitError> {
-    let (surb_ack, pushed) = plaintext
-        .split_at_checked(SURB_ACK_LEN)
-        .ok_or(SplitError::Length(plaintext.len()))?;
+    let (surb_ack, pushed) =
+        plaintext.split_at_checked(SURB_ACK_LEN).ok_or(SplitError::Length(plaintext.len()))?;
     let (address, packet) = surb_ack.split_at(NodeAddress::SIZE_MAX);
     Ok((NodeAddress::decode(address)?, packet, pushed))
 }
@@ -237,10 +232,7 @@ mod tests {
             let surb = SphinxBuilder::new()
                 .make_surb(&world.hops, &world.delays, identity, &mut world.stream)
                 .unwrap();
-            let surb = ReplySurb {
-                key: key.clone(),
-                surb,
-            };
+            let surb = ReplySurb { key: key.clone(), surb };
             let mut packet = vec![0xee; size.packet_len()];
 
             let built = world.build_reply(size, surb, &mut packet);
@@ -267,20 +259,11 @@ mod tests {
         let regular = PacketSize::Regular;
         assert_eq!(
             build(regular, encryption, 2412),
-            Err(OnionError::Buffer {
-                needed: 2413,
-                given: 2412
-            })
+            Err(OnionError::Buffer { needed: 2413, given: 2412 })
         );
-        assert_eq!(
-            build(PacketSize::Ack, encryption, 386),
-            Err(OnionError::AckSize)
-        );
+        assert_eq!(build(PacketSize::Ack, encryption, 386), Err(OnionError::AckSize));
         let low_order = PublicKey::from_bytes([0; 32]);
-        assert_eq!(
-            build(regular, low_order, 2413),
-            Err(OnionError::Seal(SealError::Degenerate))
-        );
+        assert_eq!(build(regular, low_order, 2413), Err(OnionError::Seal(SealError::Degenerate)));
         world.hops.clear();
         let built = world.build_forward(regular, (identity, &encryption), &mut [0; 2413]);
         let error = BuildError::RouteLength(0);
@@ -356,16 +339,7 @@ mod tests {
             let path = self.path();
             let ack = self.ack();
             let fill = &mut |out: &mut [u8]| out.fill(0xf5);
-            build_forward(
-                &mut builder,
-                size,
-                recipient,
-                path,
-                &ack,
-                fill,
-                packet,
-                stream,
-            )
+            build_forward(&mut builder, size, recipient, path, &ack, fill, packet, stream)
         }
 
         fn build_reply(
@@ -382,10 +356,7 @@ mod tests {
         }
 
         fn path(&self) -> Path<'_> {
-            Path {
-                hops: &self.hops,
-                delays: &self.delays,
-            }
+            Path { hops: &self.hops, delays: &self.delays }
         }
 
         fn id() -> AckId {
@@ -418,10 +389,8 @@ mod tests {
             let peeler = SphinxPeeler::default();
             for key in &self.keys {
                 let opened = peeler.open(key, &packet).unwrap();
-                if let Peeled::Final {
-                    destination,
-                    plaintext,
-                } = peeler.peel(opened, &mut packet).unwrap()
+                if let Peeled::Final { destination, plaintext } =
+                    peeler.peel(opened, &mut packet).unwrap()
                 {
                     return (destination, packet[plaintext].to_vec());
                 }

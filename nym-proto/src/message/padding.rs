@@ -17,10 +17,7 @@ pub enum PaddingError {
 /// The length of the message inside a padded message: the position of the last 0x01. What follows
 /// it is not looked at, since peers do not check it either.
 pub fn unpad(padded: &[u8]) -> Result<usize, PaddingError> {
-    padded
-        .iter()
-        .rposition(|&byte| byte == MARK)
-        .ok_or(PaddingError::NoMark(padded.len()))
+    padded.iter().rposition(|&byte| byte == MARK).ok_or(PaddingError::NoMark(padded.len()))
 }
 
 /// Fills `out` with the bytes of a padded message from offset `start` on. The message is given in

@@ -13,8 +13,7 @@ use crate::sphinx::PacketSize;
 /// (protocol: messages 10)
 #[must_use]
 pub const fn fragment_room(size: PacketSize) -> usize {
-    size.plaintext_len()
-        .saturating_sub(SURB_ACK_LEN + CIPHER_PREFIX)
+    size.plaintext_len().saturating_sub(SURB_ACK_LEN + CIPHER_PREFIX)
 }
 
 /// How a message is padded and cut into fragments. Arithmetic only: it holds no bytes, and finding
@@ -41,11 +40,7 @@ impl FragmentPlan {
     pub const fn new(message_len: usize, size: PacketSize) -> Self {
         match Self::with_room(message_len, fragment_room(size)) {
             Some(plan) => plan,
-            None => Self {
-                unlinked: 0,
-                sets: 0,
-                fragments: 0,
-            },
+            None => Self { unlinked: 0, sets: 0, fragments: 0 },
         }
     }
 
@@ -62,11 +57,7 @@ impl FragmentPlan {
         let len = message_len.saturating_add(1);
         let full = PER_SET * unlinked;
         if len <= full {
-            return Some(Self {
-                unlinked,
-                sets: 1,
-                fragments: len.div_ceil(unlinked),
-            });
+            return Some(Self { unlinked, sets: 1, fragments: len.div_ceil(unlinked) });
         }
         let (edge, middle) = (full - LINK, full - 2 * LINK);
         // between the two edge sets lie as many middle ones as are needed
@@ -97,9 +88,7 @@ impl FragmentPlan {
     pub const fn padded_len(&self) -> usize {
         // each of the links between two sets costs room on both of its sides
         let links = 2 * LINK * self.sets.saturating_sub(1);
-        self.fragments
-            .saturating_mul(self.unlinked)
-            .saturating_sub(links)
+        self.fragments.saturating_mul(self.unlinked).saturating_sub(links)
     }
 
     /// Fragment number `index` (from 0): its header, and the range of the padded message that is

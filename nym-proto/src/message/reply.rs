@@ -114,10 +114,7 @@ impl ReplySurb {
             .split_first_chunk()
             .filter(|(_, surb)| !surb.is_empty())
             .ok_or(ReplySurbError::Length(bytes.len()))?;
-        Ok(Self {
-            key: ReplyKey(*key),
-            surb: Surb::decode(surb)?,
-        })
+        Ok(Self { key: ReplyKey(*key), surb: Surb::decode(surb)? })
     }
 
     /// Appends the binary form to `out`.
@@ -146,9 +143,7 @@ impl ReplySurb {
         if text.len() > Self::TEXT_MAX {
             return Err(ReplySurbError::Base58);
         }
-        let bytes = bs58::decode(text)
-            .into_vec()
-            .map_err(|_| ReplySurbError::Base58)?;
+        let bytes = bs58::decode(text).into_vec().map_err(|_| ReplySurbError::Base58)?;
         Self::decode(&bytes)
     }
 }

@@ -140,19 +140,12 @@ fn split(
     plaintext_len: usize,
     packet: &mut [u8],
 ) -> Result<(&mut [u8; HEADER_SIZE], &mut [u8]), BuildError> {
-    let misfit = BuildError::PlaintextLength {
-        plaintext: plaintext_len,
-        packet: packet.len(),
-    };
+    let misfit = BuildError::PlaintextLength { plaintext: plaintext_len, packet: packet.len() };
     if packet.len() < PACKET_MIN {
         return Err(misfit);
     }
     let (header, payload) = packet.split_first_chunk_mut().ok_or(misfit)?;
-    if pad(payload, plaintext_len) {
-        Ok((header, payload))
-    } else {
-        Err(misfit)
-    }
+    if pad(payload, plaintext_len) { Ok((header, payload)) } else { Err(misfit) }
 }
 
 /// Encrypts a payload that [`split`] found long enough.
@@ -211,10 +204,7 @@ mod tests {
     #[test]
     fn a_delay_too_many_or_too_few_is_refused() {
         for count in [0, 2, 4] {
-            let error = BuildError::DelayCount {
-                hops: 3,
-                delays: count,
-            };
+            let error = BuildError::DelayCount { hops: 3, delays: count };
             assert_eq!(build(&hops(3), &delays(count), 0, 2413), Err(error));
         }
     }
@@ -231,10 +221,7 @@ mod tests {
         }
         assert_eq!(build(&hops(2), &delays(2), 0, 381), Ok(()));
         for packet in [0, 347, 348, 365, 380] {
-            let error = BuildError::PlaintextLength {
-                plaintext: 0,
-                packet,
-            };
+            let error = BuildError::PlaintextLength { plaintext: 0, packet };
             assert_eq!(build(&hops(2), &delays(2), 0, packet), Err(error));
         }
     }
@@ -246,10 +233,7 @@ mod tests {
             let mut key = [0; 32];
             key[0] = (bad % 2) as u8;
             route[bad].key = PublicKey::from_bytes(key);
-            assert_eq!(
-                build(&route, &delays(4), 0, 2413),
-                Err(BuildError::DegenerateKey(bad))
-            );
+            assert_eq!(build(&route, &delays(4), 0, 2413), Err(BuildError::DegenerateKey(bad)));
         }
     }
 
@@ -304,14 +288,7 @@ mod tests {
             let mut packet = vec![fill; 2413];
             packet[PLAINTEXT_OFFSET..][..10].fill(1);
             SphinxBuilder::new()
-                .build_packet(
-                    &hops(3),
-                    &delays(3),
-                    &destination(),
-                    10,
-                    &mut packet,
-                    &mut stream(3),
-                )
+                .build_packet(&hops(3), &delays(3), &destination(), 10, &mut packet, &mut stream(3))
                 .unwrap();
             packet
         };

@@ -237,14 +237,8 @@ mod tests {
     #[test]
     fn payload_keys_derive_as_the_vectors_say() {
         let v = &vectors()["primitives"]["payload_key"];
-        assert_eq!(
-            PAYLOAD_KEY_SALT,
-            v["salt_utf8"].as_str().unwrap().as_bytes()
-        );
-        assert_eq!(
-            PAYLOAD_KEY_INFO,
-            v["info_utf8"].as_str().unwrap().as_bytes()
-        );
+        assert_eq!(PAYLOAD_KEY_SALT, v["salt_utf8"].as_str().unwrap().as_bytes());
+        assert_eq!(PAYLOAD_KEY_INFO, v["info_utf8"].as_str().unwrap().as_bytes());
         let key = payload_key_of(&array(&v["seed"]));
         assert_eq!(key.as_slice(), bytes(&v["output_192"]));
     }

@@ -48,12 +48,7 @@ impl FrameHeader {
     /// The header in version 8. The packet of `size` follows it on the wire.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; Self::SIZE] {
-        [
-            VERSION_ROTATION,
-            self.size.tag(),
-            TYPE_MIX,
-            self.rotation.to_byte(),
-        ]
+        [VERSION_ROTATION, self.size.tag(), TYPE_MIX, self.rotation.to_byte()]
     }
 
     /// Reads the header of version 7 or 8 at the front of `bytes`, and says how long it is.
@@ -124,10 +119,7 @@ impl FrameDecoder {
     /// A decoder at the beginning of a stream.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            buffer: Vec::new(),
-            taken: 0,
-        }
+        Self { buffer: Vec::new(), taken: 0 }
     }
 
     /// Takes bytes off the front of `bytes` as far as the buffer has room, and returns the rest.
@@ -224,10 +216,7 @@ mod tests {
             assert_eq!(FrameHeader::decode(&[9, 9, 9][..len]), Ok(None));
         }
         assert_eq!(FrameHeader::decode(&[8, 9, 9]), Ok(None));
-        let header = FrameHeader {
-            size: PacketSize::Ack,
-            rotation: KeyRotation::Unknown,
-        };
+        let header = FrameHeader { size: PacketSize::Ack, rotation: KeyRotation::Unknown };
         assert_eq!(FrameHeader::decode(&[7, 2, 0]), Ok(Some((header, 3))));
     }
 
@@ -243,10 +232,7 @@ mod tests {
     fn any_header() -> impl Strategy<Value = FrameHeader> {
         let rotations = vec![KeyRotation::Unknown, KeyRotation::Odd, KeyRotation::Even];
         // the larger sizes change nothing but the time the test takes
-        (
-            prop::sample::select(PacketSize::ALL[..3].to_vec()),
-            prop::sample::select(rotations),
-        )
+        (prop::sample::select(PacketSize::ALL[..3].to_vec()), prop::sample::select(rotations))
             .prop_map(|(size, rotation)| FrameHeader { size, rotation })
     }
 

@@ -44,13 +44,8 @@ pub enum PacketSize {
 
 impl PacketSize {
     /// All sizes, smallest first.
-    pub const ALL: [Self; 5] = [
-        Self::Ack,
-        Self::Regular,
-        Self::Extended8,
-        Self::Extended16,
-        Self::Extended32,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Ack, Self::Regular, Self::Extended8, Self::Extended16, Self::Extended32];
 
     /// Bytes of plaintext a packet of this size carries, exactly.
     #[must_use]

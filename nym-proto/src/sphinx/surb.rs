@@ -78,10 +78,7 @@ pub struct Surb {
 
 /// Full keys are rare and large, so they alone are boxed.
 enum Keys {
-    Seeds {
-        count: u8,
-        seeds: [[u8; SEED_SIZE]; HOPS_MAX],
-    },
+    Seeds { count: u8, seeds: [[u8; SEED_SIZE]; HOPS_MAX] },
     Full(Box<[[u8; PAYLOAD_KEY_SIZE]]>),
 }
 
@@ -102,11 +99,7 @@ impl Surb {
         first_hop: NodeAddress,
         keys: SurbKeys<'_>,
     ) -> Result<Self, SurbError> {
-        Ok(Self {
-            header,
-            first_hop,
-            keys: Keys::new(keys)?,
-        })
+        Ok(Self { header, first_hop, keys: Keys::new(keys)? })
     }
 
     /// Length of a version 259 SURB for a route of `hops` hops: 380 + 16 per hop.
@@ -119,12 +112,9 @@ impl Surb {
     /// be confused: five seeds are shorter than one key.
     pub fn decode(bytes: &[u8]) -> Result<Self, SurbError> {
         let wrong_length = || SurbError::Length(bytes.len());
-        let (header, rest) = bytes
-            .split_first_chunk::<HEADER_SIZE>()
-            .ok_or_else(wrong_length)?;
-        let (first_hop, rest) = rest
-            .split_first_chunk::<{ NodeAddress::HEADER_SIZE }>()
-            .ok_or_else(wrong_length)?;
+        let (header, rest) = bytes.split_first_chunk::<HEADER_SIZE>().ok_or_else(wrong_length)?;
+        let (first_hop, rest) =
+            rest.split_first_chunk::<{ NodeAddress::HEADER_SIZE }>().ok_or_else(wrong_length)?;
         let keys = match (rest.as_chunks(), rest.as_chunks()) {
             ((seeds, []), _) if (1..=HOPS_MAX).contains(&seeds.len()) => SurbKeys::Seeds(seeds),
             (_, (keys, [])) if (1..=HOPS_MAX).contains(&keys.len()) => SurbKeys::Full(keys),
@@ -182,10 +172,7 @@ impl Keys {
                 for (seed, given) in seeds.iter_mut().zip(given) {
                     *seed = *given;
                 }
-                Self::Seeds {
-                    count: given.len() as u8,
-                    seeds,
-                }
+                Self::Seeds { count: given.len() as u8, seeds }
             }
             SurbKeys::Full(keys) => Self::Full(keys.into()),
         })

@@ -103,16 +103,11 @@ impl Topology {
         let document: Document<'_> = serde_json::from_slice(bytes).map_err(json)?;
         let parts = match document {
             Document {
-                node_details: Some(nodes),
-                rewarded_set: Some(rewarded),
-                metadata,
-                ..
+                node_details: Some(nodes), rewarded_set: Some(rewarded), metadata, ..
             } => parts(metadata, rewarded, nodes)?,
-            Document {
-                mixnodes: Some(mixnodes),
-                gateways: Some(gateways),
-                ..
-            } => old::parts(mixnodes, gateways)?,
+            Document { mixnodes: Some(mixnodes), gateways: Some(gateways), .. } => {
+                old::parts(mixnodes, gateways)?
+            }
             _ => {
                 return Err(FileError::Json(
                     "neither rewarded_set with node_details nor mixnodes with gateways".to_owned(),
@@ -125,11 +120,8 @@ impl Topology {
     /// Writes the native form. Performance figures are not part of it.
     #[must_use]
     pub fn to_file(&self) -> String {
-        let nodes: Map<String, Value> = self
-            .nodes()
-            .iter()
-            .map(|node| (node.id.to_string(), node_json(node)))
-            .collect();
+        let nodes: Map<String, Value> =
+            self.nodes().iter().map(|node| (node.id.to_string(), node_json(node))).collect();
         json!({
             "metadata": {
                 "key_rotation_id": self.rotation_id(),
@@ -156,10 +148,7 @@ fn parts(
     let nodes = nodes.0.into_iter().map(|(listed, raw)| {
         read_node(raw)
             .and_then(|node: RawNode| node.into_node(&listed))
-            .map_err(|error| FileError::Node {
-                listed: shorten(&listed),
-                error,
-            })
+            .map_err(|error| FileError::Node { listed: shorten(&listed), error })
     });
     Ok(TopologyParts {
         epoch: metadata.absolute_epoch_id,
@@ -177,16 +166,11 @@ impl RawNode {
             (Some(listed), None) => listed,
             (Some(listed), Some(numbered)) if listed == numbered => listed,
             _ => {
-                return Err(NodeError::Number {
-                    listed: shorten(listed),
-                    numbered: self.node_id,
-                });
+                return Err(NodeError::Number { listed: shorten(listed), numbered: self.node_id });
             }
         };
-        let mix_host: SocketAddr = self
-            .mix_host
-            .parse()
-            .map_err(|_| NodeError::MixHost(shorten(&self.mix_host)))?;
+        let mix_host: SocketAddr =
+            self.mix_host.parse().map_err(|_| NodeError::MixHost(shorten(&self.mix_host)))?;
         Ok(Node {
             id,
             identity: self.identity_key.identity()?,

@@ -24,11 +24,7 @@ pub(super) fn node(id: NodeId) -> Node {
             ws_port: 9000,
             wss_port: Some(9001),
         }),
-        roles: SupportedRoles {
-            mixnode: true,
-            entry: true,
-            exit: false,
-        },
+        roles: SupportedRoles { mixnode: true, entry: true, exit: false },
         performance: 100,
     }
 }

@@ -6,9 +6,7 @@ use super::snapshot::Topology;
 impl Topology {
     /// The nodes able to serve clients that have a usable listener, by ascending id.
     pub fn gateways(&self) -> impl Iterator<Item = &Node> {
-        self.nodes()
-            .iter()
-            .filter(|node| is_gateway(node, TlsPolicy::Prefer))
+        self.nodes().iter().filter(|node| is_gateway(node, TlsPolicy::Prefer))
     }
 
     /// The gateways a client may choose from, by ascending id: entry-capable, performing at least
@@ -23,11 +21,7 @@ impl Topology {
 }
 
 fn is_gateway(node: &Node, tls: TlsPolicy) -> bool {
-    node.roles.entry
-        && node
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.is_usable(tls))
+    node.roles.entry && node.entry.as_ref().is_some_and(|entry| entry.is_usable(tls))
 }
 
 #[cfg(test)]

@@ -91,9 +91,7 @@ impl Entry {
 /// True for text that can stand as the host of a URL without changing the URL's other parts.
 pub(super) fn is_hostname(text: &str) -> bool {
     (1..=253).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 /// What a node declares it can do.
@@ -130,10 +128,7 @@ impl Node {
     /// This node as a hop of a route.
     #[must_use]
     pub const fn hop(&self) -> Hop {
-        Hop {
-            address: self.mix_host,
-            key: self.sphinx_key,
-        }
+        Hop { address: self.mix_host, key: self.sphinx_key }
     }
 }
 
@@ -203,10 +198,7 @@ mod tests {
 
     #[test]
     fn without_a_host_name_there_is_no_tls_and_two_addresses_remain() {
-        let entry = Entry {
-            hostname: None,
-            ..entry()
-        };
+        let entry = Entry { hostname: None, ..entry() };
         assert_eq!(
             entry.urls(TlsPolicy::Prefer),
             ["ws://[2a01:4f8::1]:9000", "ws://192.0.2.7:9000"]
@@ -217,10 +209,7 @@ mod tests {
     #[test]
     fn a_host_name_that_would_change_the_url_is_ignored() {
         for name in ["", "a/b", "user@host", "a:1", "a b", "a\r\nb", "ä.org"] {
-            let entry = Entry {
-                hostname: Some(name.into()),
-                ..entry()
-            };
+            let entry = Entry { hostname: Some(name.into()), ..entry() };
             assert!(entry.urls(TlsPolicy::Require).is_empty(), "{name:?}");
             assert_eq!(
                 entry.urls(TlsPolicy::Never).first().map(String::as_str),

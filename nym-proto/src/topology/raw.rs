@@ -31,9 +31,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawList<'a> {
                 let mut items = Vec::new();
                 while let Some(item) = seq.next_element()? {
                     if items.len() == NODES_MAX {
-                        return Err(A::Error::custom(format_args!(
-                            "more than {NODES_MAX} nodes"
-                        )));
+                        return Err(A::Error::custom(format_args!("more than {NODES_MAX} nodes")));
                     }
                     items.push(item);
                 }
@@ -63,9 +61,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
                 let mut items = Vec::new();
                 while let Some((key, value)) = map.next_entry::<String, _>()? {
                     if items.len() == NODES_MAX {
-                        return Err(A::Error::custom(format_args!(
-                            "more than {NODES_MAX} nodes"
-                        )));
+                        return Err(A::Error::custom(format_args!("more than {NODES_MAX} nodes")));
                     }
                     items.push((Cow::Owned(key), value));
                 }
@@ -97,9 +93,7 @@ pub(super) struct RawKey(Result<[u8; 32], KeyError>);
 impl RawKey {
     /// The key as the identity of a node.
     pub(super) fn identity(self) -> Result<IdentityKey, NodeError> {
-        self.0
-            .and_then(IdentityKey::from_bytes)
-            .map_err(NodeError::Identity)
+        self.0.and_then(IdentityKey::from_bytes).map_err(NodeError::Identity)
     }
 
     /// The key as the Sphinx key of a node; degenerate keys are refused.
@@ -138,11 +132,7 @@ impl<'de> Deserialize<'de> for RawKey {
                 while seq.next_element::<IgnoredAny>()?.is_some() {
                     len += 1;
                 }
-                Ok(RawKey(if len == key.len() {
-                    Ok(key)
-                } else {
-                    Err(KeyError::Length(len))
-                }))
+                Ok(RawKey(if len == key.len() { Ok(key) } else { Err(KeyError::Length(len)) }))
             }
         }
 

@@ -50,10 +50,7 @@ impl Route {
     /// the count right. (protocol: messages 13)
     #[must_use]
     pub fn draw_delays(&self, mean: Duration, stream: &mut Stream) -> Delays {
-        let mut delays = Delays {
-            delays: [Delay::default(); HOPS],
-            len: self.len,
-        };
+        let mut delays = Delays { delays: [Delay::default(); HOPS], len: self.len };
         for delay in delays.delays.iter_mut().take(self.len) {
             *delay = Delay::draw(mean, stream);
         }
@@ -82,9 +79,7 @@ impl Delays {
         self.as_slice()
             .iter()
             .take(self.len.saturating_sub(1))
-            .fold(Duration::ZERO, |sum, &delay| {
-                sum.saturating_add(delay.into())
-            })
+            .fold(Duration::ZERO, |sum, &delay| sum.saturating_add(delay.into()))
     }
 }
 
@@ -102,9 +97,7 @@ impl Topology {
     /// # Errors
     /// An empty layer, or an egress that is not in the topology.
     pub fn route(&self, egress: &IdentityKey, stream: &mut Stream) -> Result<Route, RouteError> {
-        let first = self
-            .draw_first_hop(stream)
-            .ok_or(RouteError::EmptyLayer(Layer::One))?;
+        let first = self.draw_first_hop(stream).ok_or(RouteError::EmptyLayer(Layer::One))?;
         self.route_via(first, egress, stream)
     }
 
@@ -118,16 +111,10 @@ impl Topology {
         egress: &IdentityKey,
         stream: &mut Stream,
     ) -> Result<Route, RouteError> {
-        let mut draw = |layer| {
-            self.draw_hop(layer, stream)
-                .ok_or(RouteError::EmptyLayer(layer))
-        };
+        let mut draw = |layer| self.draw_hop(layer, stream).ok_or(RouteError::EmptyLayer(layer));
         let second = draw(Layer::Two)?;
         let third = draw(Layer::Three)?;
-        Ok(Route {
-            hops: [first, second, third, self.egress(egress)?],
-            len: HOPS,
-        })
+        Ok(Route { hops: [first, second, third, self.egress(egress)?], len: HOPS })
     }
 
     /// The route without mixing: the egress alone.
@@ -135,10 +122,7 @@ impl Topology {
     /// # Errors
     /// An egress that is not in the topology.
     pub fn direct_route(&self, egress: &IdentityKey) -> Result<Route, RouteError> {
-        Ok(Route {
-            hops: [self.egress(egress)?; HOPS],
-            len: 1,
-        })
+        Ok(Route { hops: [self.egress(egress)?; HOPS], len: 1 })
     }
 
     fn egress(&self, identity: &IdentityKey) -> Result<Hop, RouteError> {
@@ -236,9 +220,7 @@ mod tests {
         let mut stream = stream();
         let route = topology.route(&node(1).identity, &mut stream).unwrap();
         let delays = route.draw_delays(Duration::from_millis(15), &mut stream);
-        let [a, b, c, _] = delays.as_slice() else {
-            unreachable!()
-        };
+        let [a, b, c, _] = delays.as_slice() else { unreachable!() };
         let sum = a.as_nanos() + b.as_nanos() + c.as_nanos();
         assert_eq!(delays.expected(), Duration::from_nanos(sum));
         let none = route.draw_delays(Duration::ZERO, &mut stream);

@@ -80,16 +80,11 @@ impl Topology {
                 return Err(TopologyError::TooManyNodes(count));
             }
         }
-        let unique: BTreeMap<NodeId, Node> = parts
-            .nodes
-            .into_iter()
-            .map(|node| (node.id, node))
-            .collect();
+        let unique: BTreeMap<NodeId, Node> =
+            parts.nodes.into_iter().map(|node| (node.id, node)).collect();
         let nodes: Vec<Node> = unique.into_values().collect();
-        let mut identities: Vec<(IdentityKey, u32)> = (0..)
-            .zip(&nodes)
-            .map(|(position, node)| (node.identity, position))
-            .collect();
+        let mut identities: Vec<(IdentityKey, u32)> =
+            (0..).zip(&nodes).map(|(position, node)| (node.identity, position)).collect();
         identities.sort_unstable();
         let layers = Layer::ALL.map(|layer| positions(&nodes, parts.rewarded.layer(layer)));
         Ok(Self {
@@ -98,10 +93,7 @@ impl Topology {
             refreshed_at: parts.refreshed_at,
             rewarded: parts.rewarded,
             nodes,
-            by_identity: identities
-                .into_iter()
-                .map(|(_, position)| position)
-                .collect(),
+            by_identity: identities.into_iter().map(|(_, position)| position).collect(),
             layers,
         })
     }
@@ -171,8 +163,7 @@ impl Topology {
     #[must_use]
     pub fn node_by_identity(&self, identity: &IdentityKey) -> Option<&Node> {
         let after = self.by_identity.partition_point(|&position| {
-            self.at(position)
-                .is_some_and(|node| node.identity <= *identity)
+            self.at(position).is_some_and(|node| node.identity <= *identity)
         });
         let position = *self.by_identity.get(after.checked_sub(1)?)?;
         self.at(position).filter(|node| node.identity == *identity)
@@ -180,9 +171,7 @@ impl Topology {
 
     /// The known nodes assigned to a layer, by ascending id.
     pub fn layer(&self, layer: Layer) -> impl Iterator<Item = &Node> {
-        self.layer_positions(layer)
-            .iter()
-            .filter_map(|&position| self.at(position))
+        self.layer_positions(layer).iter().filter_map(|&position| self.at(position))
     }
 
     /// What keeps routes from being drawn, if anything. (protocol: client 3.3)
@@ -195,11 +184,7 @@ impl Topology {
                 return Err(Unroutable::EmptyLayer(layer));
             }
         }
-        if self.rewarded.has_gateway() {
-            Ok(())
-        } else {
-            Err(Unroutable::NoGateway)
-        }
+        if self.rewarded.has_gateway() { Ok(()) } else { Err(Unroutable::NoGateway) }
     }
 
     /// True if every layer has a known node and the rewarded set has a gateway.
@@ -254,10 +239,7 @@ mod tests {
     fn every_node_is_found_by_its_identity_and_no_other_is() {
         let topology = Topology::new(parts(9)).unwrap();
         for id in 1..=9 {
-            assert_eq!(
-                topology.node_by_identity(&node(id).identity).unwrap().id,
-                id
-            );
+            assert_eq!(topology.node_by_identity(&node(id).identity).unwrap().id, id);
         }
         assert!(topology.node_by_identity(&node(10).identity).is_none());
     }
@@ -285,10 +267,7 @@ mod tests {
         let mut no_layer = parts(6);
         no_layer.rewarded.layer3 = vec![999];
         let no_layer = Topology::new(no_layer).unwrap();
-        assert_eq!(
-            no_layer.check_routable(),
-            Err(Unroutable::EmptyLayer(Layer::Three))
-        );
+        assert_eq!(no_layer.check_routable(), Err(Unroutable::EmptyLayer(Layer::Three)));
         let mut no_gateway = parts(6);
         no_gateway.rewarded.entry_gateways.clear();
         no_gateway.rewarded.exit_gateways.clear();
@@ -301,9 +280,6 @@ mod tests {
     fn more_nodes_than_the_bound_are_refused() {
         let mut parts = parts(6);
         parts.nodes = vec![node(1); NODES_MAX + 1];
-        assert_eq!(
-            Topology::new(parts),
-            Err(TopologyError::TooManyNodes(NODES_MAX + 1))
-        );
+        assert_eq!(Topology::new(parts), Err(TopologyError::TooManyNodes(NODES_MAX + 1)));
     }
 }

@@ -58,10 +58,7 @@ pub(super) fn loose(time: UnixTime) -> String {
     };
     let time = date_time(time);
     let (hour, minute, second) = time.to_hms();
-    format!(
-        "{} {hour:02}:{minute:02}:{second:02}.{fraction} +00:00:00",
-        time.date()
-    )
+    format!("{} {hour:02}:{minute:02}:{second:02}.{fraction} +00:00:00", time.date())
 }
 
 fn date_time(time: UnixTime) -> OffsetDateTime {
@@ -95,23 +92,16 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in [
-            "",
-            "yesterday",
-            "2026-13-01T00:00:00Z",
-            "1969-12-31T23:59:59Z",
-            "+ä +ä +äääää",
-        ] {
+        for text in
+            ["", "yesterday", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z", "+ä +ä +äääää"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn the_loose_form_has_a_fraction_and_seconds_in_its_offset() {
-        assert_eq!(
-            loose(UnixTime::from_secs(1_767_225_600)),
-            "2026-01-01 00:00:00.0 +00:00:00"
-        );
+        assert_eq!(loose(UnixTime::from_secs(1_767_225_600)), "2026-01-01 00:00:00.0 +00:00:00");
     }
 
     proptest! {

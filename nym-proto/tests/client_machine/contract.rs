@@ -15,13 +15,7 @@ fn lonely_client() -> Client {
         "http://a.example/api/".into(),
         "http://b.example/api".into(),
     ]));
-    Client::new(
-        config,
-        identity,
-        [2; 32],
-        Instant::START,
-        UnixTime::from_secs(1_767_225_600),
-    )
+    Client::new(config, identity, [2; 32], Instant::START, UnixTime::from_secs(1_767_225_600))
 }
 
 #[test]
@@ -33,9 +27,7 @@ fn while_actions_are_queued_the_deadline_is_now() {
     );
     while client.poll_action().is_some() {}
     assert!(
-        client
-            .next_deadline()
-            .is_some_and(|d| d.at > Instant::START && d.why != Wakeup::Actions)
+        client.next_deadline().is_some_and(|d| d.at > Instant::START && d.why != Wakeup::Actions)
     );
 }
 
@@ -44,10 +36,7 @@ fn the_timer_is_set_last_and_only_when_it_has_moved() {
     let mut client = lonely_client();
     let actions: Vec<Action> = std::iter::from_fn(|| client.poll_action()).collect();
     assert!(matches!(actions.last(), Some(Action::SetTimer(Some(_)))));
-    let timers = actions
-        .iter()
-        .filter(|action| matches!(action, Action::SetTimer(_)))
-        .count();
+    let timers = actions.iter().filter(|action| matches!(action, Action::SetTimer(_))).count();
     assert_eq!(timers, 1);
     client.handle(Instant::START, Event::Tick).unwrap();
     assert_eq!(client.poll_action(), None);
@@ -64,16 +53,7 @@ fn the_documents_of_the_directory_are_fetched_at_once_and_from_the_next_base_aft
                 fetches.push(url);
                 let result = Err(nym_proto::client::FetchError::Status(503));
                 let unix_time = UnixTime::from_secs(1_767_225_600);
-                client
-                    .handle(
-                        now,
-                        Event::Fetched {
-                            fetch,
-                            result,
-                            unix_time,
-                        },
-                    )
-                    .unwrap();
+                client.handle(now, Event::Fetched { fetch, result, unix_time }).unwrap();
             }
         }
         now = client.next_deadline().unwrap().at;
@@ -81,15 +61,11 @@ fn the_documents_of_the_directory_are_fetched_at_once_and_from_the_next_base_aft
     }
     assert!(fetches.len() >= 8);
     assert!(
-        fetches[..4]
-            .iter()
-            .all(|url| url.starts_with("http://a.example/api/v")),
+        fetches[..4].iter().all(|url| url.starts_with("http://a.example/api/v")),
         "{fetches:?}"
     );
     assert!(
-        fetches[4..8]
-            .iter()
-            .all(|url| url.starts_with("http://b.example/api/v")),
+        fetches[4..8].iter().all(|url| url.starts_with("http://b.example/api/v")),
         "{fetches:?}"
     );
     assert!(now > Instant::START + Duration::from_secs(60));
@@ -100,9 +76,7 @@ fn repeated_and_early_ticks_change_nothing() {
     let run = |ticks: usize| {
         let mut world = World::with_two_clients(100);
         let bob = world.address(1);
-        world
-            .send(0, 1, Target::Plain(bob), vec![1; 20_000])
-            .unwrap();
+        world.send(0, 1, Target::Plain(bob), vec![1; 20_000]).unwrap();
         for _ in 0..100 {
             for _ in 0..ticks {
                 world.event(0, Event::Tick);
@@ -119,18 +93,14 @@ fn a_blocked_socket_lets_slots_pass_and_loses_nothing() {
     let mut world = World::with_two_clients(101);
     let bob = world.address(1);
     let connection = world.connection(0);
-    world
-        .send(0, 1, Target::Plain(bob), vec![1; 20_000])
-        .unwrap();
+    world.send(0, 1, Target::Plain(bob), vec![1; 20_000]).unwrap();
     world.event(0, Event::GatewayBlocked { connection });
     let before = world.hosts[0].written.len();
     world.run_for(Duration::from_secs(10));
     assert_eq!(world.hosts[0].written.len(), before);
     assert!(world.hosts[0].machine.stats().slots_unused > 400);
     world.event(0, Event::GatewayWritable { connection });
-    world.run_until_true(Duration::from_secs(30), "delivered", |w| {
-        w.hosts[1].delivered.len() == 1
-    });
+    world.run_until_true(Duration::from_secs(30), "delivered", |w| w.hosts[1].delivered.len() == 1);
 }
 
 #[test]
@@ -143,16 +113,8 @@ fn any_number_of_events_between_two_drains_is_legal() {
             Target::Plain(bob),
             vec![id as u8; 100].into(),
         );
-        world.hosts[0]
-            .machine
-            .handle(world.now, Event::Send(message))
-            .unwrap();
-        world.hosts[0]
-            .machine
-            .handle(world.now, Event::Tick)
-            .unwrap();
+        world.hosts[0].machine.handle(world.now, Event::Send(message)).unwrap();
+        world.hosts[0].machine.handle(world.now, Event::Tick).unwrap();
     }
-    world.run_until_true(Duration::from_secs(60), "all", |w| {
-        w.hosts[1].delivered.len() == 50
-    });
+    world.run_until_true(Duration::from_secs(60), "all", |w| w.hosts[1].delivered.len() == 50);
 }

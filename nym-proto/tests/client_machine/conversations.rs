@@ -12,10 +12,7 @@ use crate::world::World;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn pattern(len: usize) -> Bytes {
-    (0..len)
-        .map(|i| (i * 31 % 251) as u8)
-        .collect::<Vec<_>>()
-        .into()
+    (0..len).map(|i| (i * 31 % 251) as u8).collect::<Vec<_>>().into()
 }
 
 fn is_acknowledged(outcome: &Outcome) -> bool {
@@ -41,61 +38,30 @@ fn a_plain_message_arrives_once_and_is_acknowledged() {
 fn messages_of_every_awkward_size_arrive_intact() {
     let mut world = World::with_two_clients(2);
     let bob = world.address(1);
-    let sizes = [
-        0, 1, 1600, 1602, 1603, 3206, 10_000, 409_018, 409_019, 820_000,
-    ];
+    let sizes = [0, 1, 1600, 1602, 1603, 3206, 10_000, 409_018, 409_019, 820_000];
     for (id, size) in sizes.into_iter().enumerate() {
-        world
-            .send(0, id as u64, Target::Plain(bob), pattern(size))
-            .unwrap();
+        world.send(0, id as u64, Target::Plain(bob), pattern(size)).unwrap();
     }
-    world.run_until_true(5 * MINUTE, "all delivered", |w| {
-        w.hosts[1].delivered.len() == sizes.len()
-    });
-    world.run_until_true(MINUTE, "all acknowledged", |w| {
-        w.hosts[0].outcomes.len() == sizes.len()
-    });
-    let mut received: Vec<usize> = world.hosts[1]
-        .delivered
-        .iter()
-        .map(|d| d.data.len())
-        .collect();
+    world
+        .run_until_true(5 * MINUTE, "all delivered", |w| w.hosts[1].delivered.len() == sizes.len());
+    world.run_until_true(MINUTE, "all acknowledged", |w| w.hosts[0].outcomes.len() == sizes.len());
+    let mut received: Vec<usize> = world.hosts[1].delivered.iter().map(|d| d.data.len()).collect();
     received.sort_unstable();
     assert_eq!(received, sizes);
-    assert!(
-        world.hosts[1]
-            .delivered
-            .iter()
-            .all(|d| d.data == pattern(d.data.len()))
-    );
+    assert!(world.hosts[1].delivered.iter().all(|d| d.data == pattern(d.data.len())));
 }
 
 #[test]
 fn an_anonymous_message_is_answered_without_an_address() {
     let mut world = World::with_two_clients(3);
     let (alice, bob) = (world.address(0), world.address(1));
-    world
-        .send(
-            0,
-            1,
-            Target::Anonymous {
-                recipient: bob,
-                surbs: 10,
-            },
-            "who are you?",
-        )
-        .unwrap();
+    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 10 }, "who are you?").unwrap();
     world.run_until_true(MINUTE, "message", |w| w.hosts[1].delivered.len() == 1);
-    let DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin else {
-        panic!()
-    };
+    let DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin else { panic!() };
     world.send(1, 1, Target::Reply(tag), "guess").unwrap();
     world.run_until_true(MINUTE, "reply", |w| w.hosts[0].delivered.len() == 1);
     assert_eq!(&world.hosts[0].delivered[0].data[..], b"guess");
-    assert_eq!(
-        world.hosts[0].delivered[0].origin,
-        DeliveryOrigin::Reply(bob)
-    );
+    assert_eq!(world.hosts[0].delivered[0].origin, DeliveryOrigin::Reply(bob));
     world.run_until_true(MINUTE, "outcome", |w| w.hosts[1].outcomes.len() == 1);
     assert!(is_acknowledged(&world.hosts[1].outcomes[0].1));
     // nothing Bob's application saw contains Alice's address
@@ -106,24 +72,10 @@ fn an_anonymous_message_is_answered_without_an_address() {
 fn a_reply_much_larger_than_the_surbs_given_asks_for_more() {
     let mut world = World::with_two_clients(4);
     let bob = world.address(1);
-    world
-        .send(
-            0,
-            1,
-            Target::Anonymous {
-                recipient: bob,
-                surbs: 5,
-            },
-            "all of it, please",
-        )
-        .unwrap();
+    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 5 }, "all of it, please").unwrap();
     world.run_until_true(MINUTE, "message", |w| w.hosts[1].delivered.len() == 1);
-    let DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin else {
-        panic!()
-    };
-    world
-        .send(1, 1, Target::Reply(tag), pattern(200_000))
-        .unwrap();
+    let DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin else { panic!() };
+    world.send(1, 1, Target::Reply(tag), pattern(200_000)).unwrap();
     world.run_until_true(3 * MINUTE, "reply", |w| w.hosts[0].delivered.len() == 1);
     assert_eq!(world.hosts[0].delivered[0].data, pattern(200_000));
     assert!(world.hosts[1].machine.stats().surb_requests_sent > 2);
@@ -134,24 +86,10 @@ fn a_reply_survives_heavy_loss() {
     let mut world = World::with_two_clients(5);
     world.loss = 0.08;
     let bob = world.address(1);
-    world
-        .send(
-            0,
-            1,
-            Target::Anonymous {
-                recipient: bob,
-                surbs: 10,
-            },
-            "?",
-        )
-        .unwrap();
+    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 10 }, "?").unwrap();
     world.run_until_true(MINUTE, "message", |w| w.hosts[1].delivered.len() == 1);
-    let DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin else {
-        panic!()
-    };
-    world
-        .send(1, 1, Target::Reply(tag), pattern(60_000))
-        .unwrap();
+    let DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin else { panic!() };
+    world.send(1, 1, Target::Reply(tag), pattern(60_000)).unwrap();
     world.run_until_true(5 * MINUTE, "reply", |w| w.hosts[0].delivered.len() == 1);
     assert_eq!(world.hosts[0].delivered[0].data, pattern(60_000));
 }
@@ -162,12 +100,8 @@ fn with_one_packet_in_three_lost_everything_still_arrives_exactly_once() {
     world.loss = 0.1;
     let (alice, bob) = (world.address(0), world.address(1));
     for id in 0..20 {
-        world
-            .send(0, id, Target::Plain(bob), pattern(5_000 + id as usize))
-            .unwrap();
-        world
-            .send(1, id, Target::Plain(alice), pattern(100 + id as usize))
-            .unwrap();
+        world.send(0, id, Target::Plain(bob), pattern(5_000 + id as usize)).unwrap();
+        world.send(1, id, Target::Plain(alice), pattern(100 + id as usize)).unwrap();
     }
     world.run_until_true(3 * MINUTE, "all acknowledged", |w| {
         w.hosts.iter().all(|h| h.outcomes.len() == 20)
@@ -220,10 +154,7 @@ fn closing_a_lane_ends_its_messages_and_no_others() {
     world.event(0, Event::CloseLane(Lane::Connection(5)));
     assert_eq!(world.hosts[0].machine.lane_len(Lane::Connection(5)), 0);
     world.run_until_true(MINUTE, "both ended", |w| w.hosts[0].outcomes.len() == 2);
-    assert_eq!(
-        world.hosts[0].outcomes[0],
-        (MessageId(1), Outcome::Failed(FailReason::LaneClosed))
-    );
+    assert_eq!(world.hosts[0].outcomes[0], (MessageId(1), Outcome::Failed(FailReason::LaneClosed)));
     assert!(is_acknowledged(&world.hosts[0].outcomes[1].1));
 }
 
@@ -246,29 +177,15 @@ fn impossible_messages_come_back_with_the_reason() {
     let mut world = World::with_two_clients(11);
     let bob = world.address(1);
     let max = nym_proto::limits::Limits::default().message_bytes_max;
-    let too_large = world
-        .send(0, 1, Target::Plain(bob), vec![0; max + 1])
-        .unwrap_err();
-    assert_eq!(
-        too_large.reason,
-        RefusedReason::TooLarge {
-            bytes: max + 1,
-            max
-        }
-    );
+    let too_large = world.send(0, 1, Target::Plain(bob), vec![0; max + 1]).unwrap_err();
+    assert_eq!(too_large.reason, RefusedReason::TooLarge { bytes: max + 1, max });
     assert_eq!(too_large.message.data.len(), max + 1);
     let tag = nym_proto::message::SenderTag::from_bytes([9; 16]);
     let unknown = world.send(0, 2, Target::Reply(tag), "x").unwrap_err();
     assert_eq!(unknown.reason, RefusedReason::UnknownTag);
-    let surbs = Target::Anonymous {
-        recipient: bob,
-        surbs: u16::MAX,
-    };
+    let surbs = Target::Anonymous { recipient: bob, surbs: u16::MAX };
     let too_many = world.send(0, 3, surbs, "x").unwrap_err();
-    assert!(matches!(
-        too_many.reason,
-        RefusedReason::TooManySurbs { .. }
-    ));
+    assert!(matches!(too_many.reason, RefusedReason::TooManySurbs { .. }));
     world.send(0, 4, Target::Plain(bob), "x").unwrap();
     let twice = world.send(0, 4, Target::Plain(bob), "y").unwrap_err();
     assert_eq!(twice.reason, RefusedReason::DuplicateId);
@@ -284,16 +201,12 @@ fn a_full_outbox_refuses_and_says_when_there_is_room_again() {
     world.run_for(Duration::from_secs(1));
     let target = Target::Plain(world.address(1));
     world.send(0, 1, target.clone(), pattern(60_000)).unwrap();
-    let refused = world
-        .send(0, 2, target.clone(), pattern(60_000))
-        .unwrap_err();
+    let refused = world.send(0, 2, target.clone(), pattern(60_000)).unwrap_err();
     assert_eq!(refused.reason, RefusedReason::Full);
     assert_eq!(world.hosts[0].writable, 0);
     world.run_until_true(MINUTE, "writable", |w| w.hosts[0].writable == 1);
     world.event(0, Event::Send(*refused.message));
-    world.run_until_true(MINUTE, "both delivered", |w| {
-        w.hosts[1].delivered.len() == 2
-    });
+    world.run_until_true(MINUTE, "both delivered", |w| w.hosts[1].delivered.len() == 2);
 }
 
 #[test]
@@ -307,13 +220,9 @@ fn an_application_that_takes_nothing_gets_no_more_than_its_window() {
     world.hosts[1].takes = false;
     let target = Target::Plain(world.address(1));
     for id in 0..10 {
-        world
-            .send(0, id, target.clone(), pattern(id as usize))
-            .unwrap();
+        world.send(0, id, target.clone(), pattern(id as usize)).unwrap();
     }
-    world.run_until_true(MINUTE, "all acknowledged", |w| {
-        w.hosts[0].outcomes.len() == 10
-    });
+    world.run_until_true(MINUTE, "all acknowledged", |w| w.hosts[0].outcomes.len() == 10);
     world.run_for(Duration::from_secs(2));
     assert_eq!(world.hosts[1].delivered.len(), 3);
     world.hosts[1].takes = true;

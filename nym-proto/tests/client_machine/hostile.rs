@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nym_proto::client::{ConnectionId, Connectivity, Event, FetchError, FetchId, Target, WsFrame};
+use nym_proto::client::{
+    ConnectionId, Connectivity, DeliveryOrigin, Event, FetchError, FetchId, Lane, MessageId,
+    Outgoing, Shutdown, Target, Wakeup, WsFrame,
+};
 use nym_proto::time::Instant;
 use proptest::prelude::*;
 
@@ -104,22 +107,123 @@ proptest! {
     }
 }
 
+#[derive(Clone, Debug)]
+enum Step {
+    Plain { size: usize, lane: u64 },
+    Anonymous { surbs: u16 },
+    Reply { size: usize },
+    CloseLane(u64),
+    Cut,
+    Inject(WsFrame),
+    Push(Vec<u8>),
+    Block(bool),
+    Loss(f64),
+    NetworkChanged,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0usize..20_000, 0u64..3).prop_map(|(size, lane)| Step::Plain { size, lane }),
+        (0u16..30).prop_map(|surbs| Step::Anonymous { surbs }),
+        (1usize..30_000).prop_map(|size| Step::Reply { size }),
+        (0u64..3).prop_map(Step::CloseLane),
+        Just(Step::Cut),
+        frame().prop_map(Step::Inject),
+        pushed().prop_map(Step::Push),
+        any::<bool>().prop_map(Step::Block),
+        (0.0..0.3f64).prop_map(Step::Loss),
+        Just(Step::NetworkChanged),
+        (1u64..3000).prop_map(Step::Wait),
+    ]
+}
+
+fn lane(number: u64) -> Lane {
+    if number == 0 { Lane::General } else { Lane::Connection(number) }
+}
+
+/// Carries a step out. True if a message was accepted.
+fn take(world: &mut World, id: u64, step: Step) -> bool {
+    let (client, target, size, lane) = match step {
+        Step::Plain { size, lane: number } => {
+            (0, Target::Plain(world.address(1)), size, lane(number))
+        }
+        Step::Anonymous { surbs } => {
+            (0, Target::Anonymous { recipient: world.address(1), surbs }, 10, Lane::General)
+        }
+        Step::Reply { size } => {
+            let tag = world.hosts[1].delivered.iter().find_map(|delivery| match delivery.origin {
+                DeliveryOrigin::Anonymous(tag) => Some(tag),
+                _ => None,
+            });
+            let Some(tag) = tag else { return false };
+            (1, Target::Reply(tag), size, Lane::General)
+        }
+        other => {
+            disturb(world, other);
+            return false;
+        }
+    };
+    let mut message = Outgoing::new(MessageId(id), target, vec![1; size].into());
+    message.lane = lane;
+    world.event_with_result(client, Event::Send(message)).is_ok()
+}
+
+fn disturb(world: &mut World, step: Step) {
+    match step {
+        Step::CloseLane(number) => world.event(0, Event::CloseLane(lane(number))),
+        Step::Cut => world.cut(0),
+        Step::Inject(frame) => world.inject(0, frame),
+        Step::Push(message) => world.push(0, &message),
+        Step::Block(is_blocked) => world.block(0, is_blocked),
+        Step::Loss(loss) => world.loss = loss,
+        Step::NetworkChanged => {
+            let unix_time = world.unix();
+            world.event(0, Event::NetworkChanged { unix_time });
+        }
+        Step::Wait(millis) => world.run_for(Duration::from_millis(millis)),
+        Step::Plain { .. } | Step::Anonymous { .. } | Step::Reply { .. } => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_happens_every_accepted_message_has_exactly_one_outcome(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let mut world = World::with_two_clients(95);
+        let mut accepted = 0;
+        for (id, step) in (0..).zip(steps) {
+            accepted += usize::from(take(&mut world, id, step));
+            for host in &world.hosts {
+                // drained, so a deadline is about time
+                prop_assert!(host.machine.next_deadline().is_none_or(|d| d.why != Wakeup::Actions));
+            }
+        }
+        for client in 0..2 {
+            world.event(client, Event::Shutdown(Shutdown::Drain(Duration::from_secs(20))));
+        }
+        world.run_for(Duration::from_secs(21));
+        let outcomes: Vec<MessageId> =
+            world.hosts.iter().flat_map(|host| &host.outcomes).map(|(id, _)| *id).collect();
+        let unique: std::collections::BTreeSet<_> = outcomes.iter().collect();
+        prop_assert_eq!(unique.len(), outcomes.len());
+        prop_assert_eq!(outcomes.len(), accepted);
+        for host in &world.hosts {
+            prop_assert!(host.stopped.is_some());
+            prop_assert_eq!(host.machine.in_flight(), 0);
+        }
+    }
+}
+
 #[test]
 fn a_request_for_surbs_from_somebody_without_a_surb_of_ours_is_refused() {
     // an envelope of type "reply", sent along an ordinary route by a third party
     let mut world = World::with_two_clients(93);
     let (alice, bob) = (world.address(0), world.address(1));
-    world
-        .send(
-            0,
-            1,
-            Target::Anonymous {
-                recipient: bob,
-                surbs: 3,
-            },
-            "hi",
-        )
-        .unwrap();
+    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 3 }, "hi").unwrap();
     world.run_for(Duration::from_secs(5));
     let made = world.hosts[0].machine.stats().surbs_made;
     let request = nym_proto::message::surb_request(&bob, 100);

@@ -18,11 +18,7 @@ fn traces(loss: f64, mut act: impl FnMut(&mut World, u32)) -> (Vec<Vec<(Instant,
         act(&mut world, step);
         world.run_for(Duration::from_millis(100));
     }
-    let written = world
-        .hosts
-        .iter()
-        .map(|host| host.written.clone())
-        .collect();
+    let written = world.hosts.iter().map(|host| host.written.clone()).collect();
     (written, world)
 }
 
@@ -30,22 +26,13 @@ fn converse(world: &mut World, step: u32) {
     let bob = world.address(1);
     let id = u64::from(step);
     match step % 40 {
-        0 => drop(world.send(
-            0,
-            id,
-            Target::Anonymous {
-                recipient: bob,
-                surbs: 20,
-            },
-            vec![1; 3000],
-        )),
+        0 => {
+            drop(world.send(0, id, Target::Anonymous { recipient: bob, surbs: 20 }, vec![1; 3000]))
+        }
         5 => drop(world.send(0, id, Target::Plain(bob), Bytes::new())),
         10 => {
-            let mut bulk = Outgoing::new(
-                MessageId(id),
-                Target::Plain(bob),
-                Bytes::from(vec![2; 80_000]),
-            );
+            let mut bulk =
+                Outgoing::new(MessageId(id), Target::Plain(bob), Bytes::from(vec![2; 80_000]));
             bulk.lane = Lane::Connection(1);
             drop(world.event_with_result(0, Event::Send(bulk)));
         }
@@ -53,12 +40,9 @@ fn converse(world: &mut World, step: u32) {
         _ => {}
     }
     let tags: Vec<_> = world.hosts[1].delivered.iter().map(|d| d.origin).collect();
-    if let (25, Some(DeliveryOrigin::Anonymous(tag))) = (
-        step % 40,
-        tags.iter()
-            .rev()
-            .find(|o| matches!(o, DeliveryOrigin::Anonymous(_))),
-    ) {
+    if let (25, Some(DeliveryOrigin::Anonymous(tag))) =
+        (step % 40, tags.iter().rev().find(|o| matches!(o, DeliveryOrigin::Anonymous(_))))
+    {
         drop(world.send(1, id, Target::Reply(*tag), vec![3; 30_000]));
     }
 }
@@ -71,12 +55,7 @@ fn frames_are_identical_with_and_without_application_traffic() {
     let stats = world.hosts[0].machine.stats();
     assert!(stats.real_packets > 250, "{stats:?}");
     assert!(world.hosts[1].machine.stats().surbs_used > 20);
-    assert!(
-        world.hosts[0]
-            .delivered
-            .iter()
-            .any(|d| matches!(d.origin, DeliveryOrigin::Reply(_)))
-    );
+    assert!(world.hosts[0].delivered.iter().any(|d| matches!(d.origin, DeliveryOrigin::Reply(_))));
     assert_eq!(idle, busy);
     // both address families of first hops occur, so sizes are worth comparing
     let sizes: std::collections::BTreeSet<usize> = idle[0].iter().map(|(_, size)| *size).collect();
@@ -114,11 +93,7 @@ fn the_comparison_notices_a_client_without_cover() {
 fn the_same_seed_and_events_give_identical_actions() {
     let run = || {
         let (_, world) = traces(0.02, converse);
-        world
-            .hosts
-            .into_iter()
-            .map(|host| host.actions)
-            .collect::<Vec<_>>()
+        world.hosts.into_iter().map(|host| host.actions).collect::<Vec<_>>()
     };
     let (first, second) = (run(), run());
     assert!(first[0].len() > 1000);
@@ -145,9 +120,6 @@ fn an_hour_asleep_is_not_followed_by_a_burst() {
     let woken = world.now;
     world.run_for(Duration::from_secs(1));
     let after = &world.hosts[0].written[before..];
-    let burst = after
-        .iter()
-        .filter(|(at, _)| at.since(woken) < Duration::from_millis(50))
-        .count();
+    let burst = after.iter().filter(|(at, _)| at.since(woken) < Duration::from_millis(50)).count();
     assert!(burst < 15, "{burst} frames in the first 50 ms");
 }

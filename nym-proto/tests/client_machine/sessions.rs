@@ -52,10 +52,7 @@ fn a_client_with_a_kept_registration_authenticates() {
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.address(again), address);
     let renewed = world.hosts[again].registration.clone().unwrap();
-    assert_eq!(
-        renewed.shared_key,
-        registration.as_ref().unwrap().shared_key
-    );
+    assert_eq!(renewed.shared_key, registration.as_ref().unwrap().shared_key);
     assert!(renewed.last_authentication > registration.unwrap().last_authentication);
 }
 
@@ -76,19 +73,14 @@ fn a_gateway_that_forgot_the_client_is_registered_with_anew() {
 fn a_lost_connection_is_opened_again_and_nothing_is_lost() {
     let mut world = World::with_two_clients(64);
     let bob = world.address(1);
-    world
-        .send(0, 1, Target::Plain(bob), vec![5; 200_000])
-        .unwrap();
+    world.send(0, 1, Target::Plain(bob), vec![5; 200_000]).unwrap();
     for _ in 0..4 {
         world.run_for(Duration::from_millis(900));
         world.cut(0);
     }
     world.run_until_true(5 * MINUTE, "delivered", |w| w.hosts[1].delivered.len() == 1);
     world.run_until_true(MINUTE, "acknowledged", |w| w.hosts[0].outcomes.len() == 1);
-    assert!(matches!(
-        world.hosts[0].outcomes[0].1,
-        Outcome::Acknowledged { .. }
-    ));
+    assert!(matches!(world.hosts[0].outcomes[0].1, Outcome::Acknowledged { .. }));
     assert!(world.hosts[0].machine.stats().sessions >= 4);
 }
 
@@ -99,11 +91,7 @@ fn while_the_gateway_is_down_attempts_become_rare_and_never_stop() {
     world.cut(0);
     world.run_for(6 * MINUTE);
     let failures = |world: &World| {
-        world.hosts[0]
-            .facts
-            .iter()
-            .filter(|f| matches!(f, Fact::ConnectionFailed { .. }))
-            .count()
+        world.hosts[0].facts.iter().filter(|f| matches!(f, Fact::ConnectionFailed { .. })).count()
     };
     let first = failures(&world);
     assert!((10..25).contains(&first), "{first} attempts in 6 minutes");
@@ -133,10 +121,7 @@ fn a_gateway_that_cannot_prove_its_identity_is_final() {
     world.gateways[0].identity = IdentityKeyPair::from_seed(&[99; 32]);
     world.add(config, 68);
     world.run_for(Duration::from_secs(1));
-    assert_eq!(
-        world.hosts[0].stopped,
-        Some(StopReason::NoGateway(SessionFailure::WrongIdentity))
-    );
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::NoGateway(SessionFailure::WrongIdentity)));
     assert_eq!(world.hosts[0].machine.next_deadline(), None);
 }
 
@@ -149,10 +134,7 @@ fn with_a_free_choice_an_unusable_gateway_is_replaced() {
         world.gateways[0].identity = IdentityKeyPair::from_seed(&[99; 32]);
         world.add(config, seed);
         world.run_for(Duration::from_secs(2));
-        assert_eq!(
-            world.address(0).gateway,
-            *world.gateways[1].identity.public()
-        );
+        assert_eq!(world.address(0).gateway, *world.gateways[1].identity.public());
     }
 }
 
@@ -163,10 +145,7 @@ fn an_unknown_gateway_is_named_in_the_stop_reason() {
     let stranger = *IdentityKeyPair::from_seed(&[98; 32]).public();
     config.gateway = GatewayChoice::Given(stranger);
     world.add(config, 78);
-    assert_eq!(
-        world.hosts[0].stopped,
-        Some(StopReason::UnknownGateway(stranger))
-    );
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::UnknownGateway(stranger)));
 }
 
 #[test]
@@ -174,9 +153,7 @@ fn shutting_down_now_ends_every_message_as_failed() {
     let mut world = World::with_two_clients(79);
     let bob = world.address(1);
     for id in 0..5 {
-        world
-            .send(0, id, Target::Plain(bob), vec![0; 50_000])
-            .unwrap();
+        world.send(0, id, Target::Plain(bob), vec![0; 50_000]).unwrap();
     }
     world.event(0, Event::Shutdown(Shutdown::Now));
     let failed = Outcome::Failed(FailReason::Shutdown);
@@ -191,17 +168,12 @@ fn shutting_down_now_ends_every_message_as_failed() {
 fn draining_waits_for_the_last_ack_and_keeps_emitting() {
     let mut world = World::with_two_clients(80);
     let bob = world.address(1);
-    world
-        .send(0, 1, Target::Plain(bob), vec![0; 50_000])
-        .unwrap();
+    world.send(0, 1, Target::Plain(bob), vec![0; 50_000]).unwrap();
     world.event(0, Event::Shutdown(Shutdown::Drain(MINUTE)));
     let refused = world.send(0, 2, Target::Plain(bob), "late").unwrap_err();
     assert_eq!(refused.reason, RefusedReason::ShuttingDown);
     world.run_until_true(MINUTE, "stopped", |w| w.hosts[0].stopped.is_some());
-    assert!(matches!(
-        world.hosts[0].outcomes[..],
-        [(MessageId(1), Outcome::Acknowledged { .. })]
-    ));
+    assert!(matches!(world.hosts[0].outcomes[..], [(MessageId(1), Outcome::Acknowledged { .. })]));
     assert_eq!(world.hosts[1].delivered.len(), 1);
     assert!(world.hosts[0].machine.stats().cover_packets > 0);
 }
@@ -215,10 +187,7 @@ fn a_drain_does_not_outlast_its_deadline() {
     world.event(0, Event::Shutdown(Shutdown::Drain(Duration::from_secs(5))));
     world.run_for(Duration::from_secs(6));
     assert_eq!(world.hosts[0].stopped, Some(StopReason::Requested));
-    assert_eq!(
-        world.hosts[0].outcomes,
-        [(MessageId(1), Outcome::Failed(FailReason::Shutdown))]
-    );
+    assert_eq!(world.hosts[0].outcomes, [(MessageId(1), Outcome::Failed(FailReason::Shutdown))]);
 }
 
 #[test]
@@ -229,13 +198,51 @@ fn a_half_open_connection_is_noticed() {
     world.vanish(0);
     world.run_for(Duration::from_secs(30));
     let noticed = |fact: &Fact| {
-        matches!(
-            fact,
-            Fact::ConnectionFailed {
-                failure: SessionFailure::Timeout,
-                ..
-            }
-        )
+        matches!(fact, Fact::ConnectionFailed { failure: SessionFailure::Timeout, .. })
     };
     assert!(world.hosts[0].facts.iter().any(noticed));
+}
+
+#[test]
+fn after_a_change_of_the_network_a_silent_connection_is_given_up_soon() {
+    let mut world = World::with_two_clients(83);
+    world.vanish(0);
+    let unix_time = world.unix();
+    world.event(0, Event::NetworkChanged { unix_time });
+    world.run_until_true(Duration::from_secs(5), "ready again", |w| {
+        w.hosts[0].machine.stats().sessions == 2
+    });
+}
+
+#[test]
+fn a_topology_without_a_usable_gateway_is_named_in_the_stop_reason() {
+    let mut world = World::new(84);
+    let mut config = world.config(0);
+    config.gateway = GatewayChoice::Random;
+    config.tls = nym_proto::topology::TlsPolicy::Require;
+    world.add(config, 85);
+    assert_eq!(world.hosts[0].stopped, Some(StopReason::NoCandidate));
+}
+
+#[test]
+fn a_random_gateway_is_drawn_by_its_performance() {
+    let mut world = World::new(86);
+    let mut nodes = world.topology.nodes().to_vec();
+    nodes[1].performance = 1;
+    let topology = nym_proto::topology::Topology::new(nym_proto::topology::TopologyParts {
+        epoch: 7,
+        rotation_id: 3,
+        refreshed_at: None,
+        rewarded: world.topology.rewarded().clone(),
+        nodes,
+    });
+    world.topology = std::sync::Arc::new(topology.unwrap());
+    let mut config = world.config(0);
+    config.gateway = GatewayChoice::Random;
+    config.min_performance = 0;
+    let weak = *world.gateways[1].identity.public();
+    let clients: Vec<usize> = (0..60).map(|seed| world.add(config.clone(), seed)).collect();
+    world.run_for(Duration::from_millis(100));
+    let on_weak = clients.iter().filter(|client| world.address(**client).gateway == weak).count();
+    assert!(on_weak < 6, "{on_weak} of 60 chose the gateway with one percent");
 }

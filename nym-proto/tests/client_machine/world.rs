@@ -56,20 +56,9 @@ pub struct Host {
 }
 
 enum Arrival {
-    ToClient {
-        client: usize,
-        event: Event,
-    },
-    ToGateway {
-        client: usize,
-        connection: ConnectionId,
-        frame: WsFrame,
-    },
-    Push {
-        gateway: usize,
-        destination: [u8; 32],
-        message: Bytes,
-    },
+    ToClient { client: usize, event: Event },
+    ToGateway { client: usize, connection: ConnectionId, frame: WsFrame },
+    Push { gateway: usize, destination: [u8; 32], message: Bytes },
 }
 
 pub struct World {
@@ -123,11 +112,7 @@ impl World {
                     ws_port: 9000,
                     wss_port: None,
                 }),
-                roles: SupportedRoles {
-                    mixnode: id >= 2,
-                    entry: id < 2,
-                    exit: false,
-                },
+                roles: SupportedRoles { mixnode: id >= 2, entry: id < 2, exit: false },
                 performance: 100,
             });
             sphinx_keys.insert(address, (key, gateway));
@@ -198,10 +183,7 @@ impl World {
         world.add(world.config(0), seed.wrapping_add(1));
         world.add(world.config(1), seed.wrapping_add(2));
         world.run_for(Duration::from_secs(1));
-        assert!(
-            world.hosts.iter().all(|host| host.address.is_some()),
-            "not ready after a second"
-        );
+        assert!(world.hosts.iter().all(|host| host.address.is_some()), "not ready after a second");
         world
     }
 
@@ -249,10 +231,7 @@ impl World {
         condition: impl FnMut(&Self) -> bool,
     ) {
         let end = self.now + time;
-        assert!(
-            self.run_until(end, condition),
-            "not within {time:?}: {what}"
-        );
+        assert!(self.run_until(end, condition), "not within {time:?}: {what}");
     }
 
     fn run_until(&mut self, end: Instant, mut condition: impl FnMut(&Self) -> bool) -> bool {
@@ -264,10 +243,7 @@ impl World {
             let tick = (0..self.hosts.len())
                 .filter_map(|i| self.hosts[i].machine.next_deadline().map(|d| (d.at, i)))
                 .min();
-            let at = [arrival, tick.map(|(at, _)| at)]
-                .into_iter()
-                .flatten()
-                .min();
+            let at = [arrival, tick.map(|(at, _)| at)].into_iter().flatten().min();
             let Some(at) = at.filter(|at| *at <= end) else {
                 break;
             };
@@ -286,19 +262,26 @@ impl World {
     /// Cuts the client's connection.
     pub fn cut(&mut self, client: usize) {
         if let Some((connection, ..)) = self.hosts[client].conn.take() {
-            self.event(
-                client,
-                Event::GatewayClosed {
-                    connection,
-                    reason: "cut".into(),
-                },
-            );
+            self.event(client, Event::GatewayClosed { connection, reason: "cut".into() });
         }
     }
 
     /// The gateway's end of the client's connection disappears; the client is not told.
     pub fn vanish(&mut self, client: usize) {
         self.hosts[client].conn = None;
+    }
+
+    /// The client's socket takes no more, or takes more again.
+    pub fn block(&mut self, client: usize, is_blocked: bool) {
+        if let Some((connection, ..)) = self.hosts[client].conn {
+            self.event(
+                client,
+                match is_blocked {
+                    true => Event::GatewayBlocked { connection },
+                    false => Event::GatewayWritable { connection },
+                },
+            );
+        }
     }
 
     /// The client's connection.
@@ -316,11 +299,8 @@ impl World {
         let at = header.encode(&mut buffer[32..]);
         write_padded(&[message], range.start, &mut buffer[32 + at..]);
         seal(&to.encryption, &mut buffer, &mut self.stream).unwrap();
-        let gateway = self
-            .gateways
-            .iter()
-            .position(|g| *g.identity.public() == to.gateway)
-            .unwrap();
+        let gateway =
+            self.gateways.iter().position(|g| *g.identity.public() == to.gateway).unwrap();
         self.deliver(gateway, *to.identity.as_bytes(), buffer.into());
     }
 
@@ -347,11 +327,7 @@ impl World {
                 Action::Connect { connection, urls } => self.connect(client, connection, &urls),
                 Action::Write { connection, frame } => {
                     host.written.push((self.now, frame.len()));
-                    let arrival = Arrival::ToGateway {
-                        client,
-                        connection,
-                        frame,
-                    };
+                    let arrival = Arrival::ToGateway { client, connection, frame };
                     self.schedule(LINK, arrival);
                 }
                 Action::Disconnect { connection } => {
@@ -383,25 +359,17 @@ impl World {
 
     fn schedule(&mut self, after: Duration, arrival: Arrival) {
         self.sequence += 1;
-        self.queue
-            .insert((self.now + after, self.sequence), arrival);
+        self.queue.insert((self.now + after, self.sequence), arrival);
     }
 
     fn connect(&mut self, client: usize, connection: ConnectionId, urls: &[String]) {
-        let gateway = (0..2)
-            .find(|index| urls.contains(&format!("ws://10.0.1.{index}:9000")))
-            .unwrap();
+        let gateway =
+            (0..2).find(|index| urls.contains(&format!("ws://10.0.1.{index}:9000"))).unwrap();
         let event = if self.gateways[gateway].is_up {
             self.hosts[client].conn = Some((connection, gateway, Conn::Init));
-            Event::GatewayConnected {
-                connection,
-                unix_time: self.unix(),
-            }
+            Event::GatewayConnected { connection, unix_time: self.unix() }
         } else {
-            Event::GatewayClosed {
-                connection,
-                reason: "refused".into(),
-            }
+            Event::GatewayClosed { connection, reason: "refused".into() }
         };
         self.schedule(LINK, Arrival::ToClient { client, event });
     }
@@ -409,24 +377,16 @@ impl World {
     fn arrive(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::ToClient { client, event } => self.event(client, event),
-            Arrival::ToGateway {
-                client,
-                connection,
-                frame,
-            } => {
-                let is_current = self.hosts[client]
-                    .conn
-                    .as_ref()
-                    .is_some_and(|(c, ..)| *c == connection);
+            Arrival::ToGateway { client, connection, frame } => {
+                let is_current =
+                    self.hosts[client].conn.as_ref().is_some_and(|(c, ..)| *c == connection);
                 if is_current {
                     self.at_gateway(client, frame);
                 }
             }
-            Arrival::Push {
-                gateway,
-                destination,
-                message,
-            } => self.deliver(gateway, destination, message),
+            Arrival::Push { gateway, destination, message } => {
+                self.deliver(gateway, destination, message)
+            }
         }
     }
 
@@ -436,10 +396,8 @@ impl World {
             (Conn::Active { client: id, key }, WsFrame::Binary(bytes)) => {
                 let request = ForwardRequest::open(&key, BytesMut::from(bytes)).unwrap();
                 self.walk(request.first_hop, request.into_packet(), Duration::ZERO);
-                let answer = GatewayText::Send {
-                    remaining_bandwidth: FREE_GRANT,
-                    upgrade_mode: false,
-                };
+                let answer =
+                    GatewayText::Send { remaining_bandwidth: FREE_GRANT, upgrade_mode: false };
                 (Conn::Active { client: id, key }, vec![answer.encode()])
             }
             (conn, WsFrame::Text(text)) => self.text_at_gateway(gateway, conn, &text),
@@ -451,17 +409,12 @@ impl World {
         };
         self.hosts[client].conn = Some((connection, gateway, conn));
         for text in answers {
-            let event = Event::GatewayFrame {
-                connection,
-                frame: WsFrame::Text(text),
-            };
+            let event = Event::GatewayFrame { connection, frame: WsFrame::Text(text) };
             self.schedule(LINK, Arrival::ToClient { client, event });
         }
         let Some(id) = activated else { return };
         let stored = std::mem::take(&mut self.gateways[gateway].stored);
-        let (mine, others) = stored
-            .into_iter()
-            .partition(|(destination, _)| *destination == id);
+        let (mine, others) = stored.into_iter().partition(|(destination, _)| *destination == id);
         self.gateways[gateway].stored = others;
         for (destination, message) in mine {
             self.deliver(gateway, destination, message);
@@ -471,10 +424,9 @@ impl World {
     fn text_at_gateway(&mut self, gateway: usize, conn: Conn, text: &str) -> (Conn, Vec<String>) {
         let node = &mut self.gateways[gateway];
         match (conn, ClientText::decode(text).unwrap()) {
-            (conn, ClientText::SupportedProtocol) => (
-                conn,
-                vec![GatewayText::SupportedProtocol { version: 6 }.encode()],
-            ),
+            (conn, ClientText::SupportedProtocol) => {
+                (conn, vec![GatewayText::SupportedProtocol { version: 6 }.encode()])
+            }
             (Conn::Init, ClientText::Handshake(init)) => {
                 let (next, text) =
                     GatewayHandshake::accept(&node.identity, &init, &mut self.stream).unwrap();
@@ -492,15 +444,9 @@ impl World {
                         };
                         (Conn::Active { client, key }, vec![text, register.encode()])
                     }
-                    Err(_) => (
-                        Conn::Init,
-                        vec![
-                            GatewayText::Error {
-                                message: "no".into(),
-                            }
-                            .encode(),
-                        ],
-                    ),
+                    Err(_) => {
+                        (Conn::Init, vec![GatewayText::Error { message: "no".into() }.encode()])
+                    }
                 }
             }
             (Conn::Init, ClientText::Authenticate(request)) => {
@@ -518,31 +464,16 @@ impl World {
                     }
                     None => (
                         Conn::Init,
-                        vec![
-                            GatewayText::Error {
-                                message: "not registered".into(),
-                            }
-                            .encode(),
-                        ],
+                        vec![GatewayText::Error { message: "not registered".into() }.encode()],
                     ),
                 }
             }
             (conn, ClientText::ClaimFreeBandwidth) => {
-                let answer = GatewayText::Bandwidth {
-                    available_total: FREE_GRANT,
-                    upgrade_mode: false,
-                };
+                let answer =
+                    GatewayText::Bandwidth { available_total: FREE_GRANT, upgrade_mode: false };
                 (conn, vec![answer.encode()])
             }
-            (conn, _) => (
-                conn,
-                vec![
-                    GatewayText::Error {
-                        message: "what".into(),
-                    }
-                    .encode(),
-                ],
-            ),
+            (conn, _) => (conn, vec![GatewayText::Error { message: "what".into() }.encode()]),
         }
     }
 
@@ -561,10 +492,7 @@ impl World {
                     elapsed += Duration::from(delay) + Duration::from_millis(1);
                     at = next;
                 }
-                Peeled::Final {
-                    destination,
-                    plaintext,
-                } => {
+                Peeled::Final { destination, plaintext } => {
                     let gateway = gateway.unwrap();
                     let plaintext = &packet[plaintext];
                     let message = if packet.len() == PacketSize::Ack.packet_len() {
@@ -576,14 +504,7 @@ impl World {
                         self.walk(ack_to, ack, elapsed);
                         message
                     };
-                    self.schedule(
-                        elapsed,
-                        Arrival::Push {
-                            gateway,
-                            destination,
-                            message,
-                        },
-                    );
+                    self.schedule(elapsed, Arrival::Push { gateway, destination, message });
                     return;
                 }
             }

@@ -58,9 +58,7 @@ fn tampered_requests_fail_the_recorded_check() {
         };
         assert!(!is_deliberate("authenticate_v2_tampered", name), "{name}");
 
-        let verified = request
-            .clone()
-            .verify(UnixTime::from_secs(request.timestamp()));
+        let verified = request.clone().verify(UnixTime::from_secs(request.timestamp()));
         // the check of the ciphertext is out of reach once that of the signature has failed
         let outcome = match text(case, "signature_check") {
             "ok" => verified.unwrap().authenticate(&key, None),

@@ -107,18 +107,8 @@ fn bodies_of_forward_requests_are_those_of_the_sphinx_vectors() {
         let size = PacketSize::from_packet_len(packet.len()).unwrap();
         let hop = socket(case, "next_hop_utf8");
         for (body, kind, version, rotation) in [
-            (
-                "v1",
-                1,
-                ProtocolVersion::GATEWAY_FLOOR,
-                KeyRotation::Unknown,
-            ),
-            (
-                "v2_even_rotation",
-                2,
-                ProtocolVersion::CURRENT,
-                KeyRotation::Even,
-            ),
+            ("v1", 1, ProtocolVersion::GATEWAY_FLOOR, KeyRotation::Unknown),
+            ("v2_even_rotation", 2, ProtocolVersion::CURRENT, KeyRotation::Even),
         ] {
             let expected = sealed_body(&key, kind, &bytes(case, body));
             let mut frame = ForwardFrame::new(version, rotation, hop, size);

@@ -68,10 +68,7 @@ fn client_run(case: &Value) -> Outcome {
     if version.get() == proposal {
         compare(&sent, &messages[0], name == "init_without_salt_64_bytes");
     } else {
-        assert_eq!(
-            payload_of_client(&sent).data,
-            bytes(&messages[0], "payload")
-        );
+        assert_eq!(payload_of_client(&sent).data, bytes(&messages[0], "payload"));
     }
 
     let (state, sent) = state.handle(&gateway_payload(&messages[1])?)?;
@@ -82,9 +79,7 @@ fn client_run(case: &Value) -> Outcome {
     let verdict = gateway_payload(&messages[3])?;
     let established = state.handle(&verdict)?;
     // the `register` response carries the version of the gateway's stamps
-    let session = established
-        .version
-        .client_session_registered(verdict.protocol_version);
+    let session = established.version.client_session_registered(verdict.protocol_version);
     Ok((established.shared_key, session))
 }
 
@@ -119,11 +114,7 @@ fn gateway_run(case: &Value) -> Outcome {
 
 /// The recorded text is the one as delivered, so a tampered one differs from what was sent.
 fn compare(sent: &str, recorded: &Value, is_tampered: bool) {
-    assert_eq!(
-        recorded["text"].as_str() == Some(sent),
-        !is_tampered,
-        "{sent} {recorded}"
-    );
+    assert_eq!(recorded["text"].as_str() == Some(sent), !is_tampered, "{sent} {recorded}");
 }
 
 /// The name the vectors give to an error.
@@ -147,9 +138,7 @@ fn randomness(case: &Value, side: &str, kind: &str) -> HandshakeRandomness {
     let public = bytes(case, &format!("{side}_ephemeral_public"));
     let derived = PrivateKey::from_bytes(ephemeral).public();
     assert_eq!(derived.as_bytes()[..], public);
-    let sealed = list(case, "messages")
-        .iter()
-        .find(|message| message["kind"] == kind);
+    let sealed = list(case, "messages").iter().find(|message| message["kind"] == kind);
     HandshakeRandomness {
         ephemeral,
         salt: array(case, "salt"),

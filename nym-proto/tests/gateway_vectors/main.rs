@@ -104,9 +104,8 @@ fn every_key_of_the_file_is_exercised_here_or_listed_with_a_reason() {
 fn every_deliberate_difference_names_an_entry_of_the_file() {
     let file = vectors();
     for (key, entry, _) in DELIBERATE {
-        let found = list(&file, key)
-            .iter()
-            .any(|case| case["name"] == *entry || case["text"] == *entry);
+        let found =
+            list(&file, key).iter().any(|case| case["name"] == *entry || case["text"] == *entry);
         assert!(found, "{key}: {entry}");
     }
 }
@@ -196,9 +195,7 @@ fn node_addresses_are_encoded_as_recorded() {
 }
 
 fn is_deliberate(key: &str, entry: &str) -> bool {
-    DELIBERATE
-        .iter()
-        .any(|(in_key, name, _)| *in_key == key && *name == entry)
+    DELIBERATE.iter().any(|(in_key, name, _)| *in_key == key && *name == entry)
 }
 
 fn hmac_blake3(key: &[u8], message: &[u8]) -> [u8; 32] {

@@ -25,15 +25,11 @@ pub(crate) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 }
 
 pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text {key}"))
+    value[key].as_str().unwrap_or_else(|| panic!("no text {key}"))
 }
 
 pub(crate) fn uint(value: &Value, key: &str) -> u64 {
-    value[key]
-        .as_u64()
-        .unwrap_or_else(|| panic!("no number {key}"))
+    value[key].as_u64().unwrap_or_else(|| panic!("no number {key}"))
 }
 
 pub(crate) fn bytes(value: &Value, key: &str) -> Vec<u8> {

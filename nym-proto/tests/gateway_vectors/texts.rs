@@ -116,29 +116,22 @@ fn handshake_messages_are_read_or_refused_as_recorded() {
 }
 
 fn canonical_request(name: &str) -> ClientText {
-    let payload = HandshakePayload {
-        protocol_version: 6,
-        data: vec![1, 2, 255],
-    };
+    let payload = HandshakePayload { protocol_version: 6, data: vec![1, 2, 255] };
     match name {
         "claimFreeTestnetBandwidth" => ClientText::ClaimFreeBandwidth,
-        "ecashCredential" => ClientText::EcashCredential {
-            enc_credential: vec![9, 8, 7],
-            nonce: (0..12).collect(),
-        },
-        "encryptedRequest" => ClientText::Encrypted(EncryptedText {
-            ciphertext: vec![1, 2, 3],
-            nonce: vec![0; 12],
-        }),
-        "handshakeError" => ClientText::HandshakeError {
-            message: "example failure".to_owned(),
-        },
+        "ecashCredential" => {
+            ClientText::EcashCredential { enc_credential: vec![9, 8, 7], nonce: (0..12).collect() }
+        }
+        "encryptedRequest" => {
+            ClientText::Encrypted(EncryptedText { ciphertext: vec![1, 2, 3], nonce: vec![0; 12] })
+        }
+        "handshakeError" => ClientText::HandshakeError { message: "example failure".to_owned() },
         "handshakePayload" => ClientText::Handshake(payload),
         "registerHandshakeInitRequest" => ClientText::HandshakeInit(payload),
         "supportedProtocol" => ClientText::SupportedProtocol,
-        "upgradeModeJWT" => ClientText::UpgradeModeJwt {
-            token: Token::new("aaa.bbb.ccc".to_owned()),
-        },
+        "upgradeModeJWT" => {
+            ClientText::UpgradeModeJwt { token: Token::new("aaa.bbb.ccc".to_owned()) }
+        }
         "legacy_authenticate" => ClientText::Retired(Retired::Authenticate),
         "legacy_bandwidthCredential" => ClientText::Retired(Retired::BandwidthCredential),
         "legacy_bandwidthCredentialV2" => ClientText::Retired(Retired::BandwidthCredentialV2),
@@ -154,31 +147,21 @@ fn canonical_response(name: &str) -> GatewayText {
             bandwidth_remaining: -5,
             upgrade_mode: false,
         },
-        "bandwidth" => GatewayText::Bandwidth {
-            available_total: 68_719_476_736,
-            upgrade_mode: false,
-        },
-        "encryptedResponse" => GatewayText::Encrypted(EncryptedText {
-            ciphertext: vec![1, 2, 3],
-            nonce: vec![0; 12],
-        }),
-        "error" => GatewayText::Error {
-            message: "example failure".to_owned(),
-        },
-        "register" => GatewayText::Register {
-            protocol_version: 6,
-            status: true,
-            upgrade_mode: true,
-        },
-        "send" => GatewayText::Send {
-            remaining_bandwidth: 68_719_474_323,
-            upgrade_mode: false,
-        },
+        "bandwidth" => {
+            GatewayText::Bandwidth { available_total: 68_719_476_736, upgrade_mode: false }
+        }
+        "encryptedResponse" => {
+            GatewayText::Encrypted(EncryptedText { ciphertext: vec![1, 2, 3], nonce: vec![0; 12] })
+        }
+        "error" => GatewayText::Error { message: "example failure".to_owned() },
+        "register" => {
+            GatewayText::Register { protocol_version: 6, status: true, upgrade_mode: true }
+        }
+        "send" => GatewayText::Send { remaining_bandwidth: 68_719_474_323, upgrade_mode: false },
         "supportedProtocol" => GatewayText::SupportedProtocol { version: 6 },
-        "typedError_out_of_bandwidth" => GatewayText::OutOfBandwidth {
-            required: 2413,
-            available: 17,
-        },
+        "typedError_out_of_bandwidth" => {
+            GatewayText::OutOfBandwidth { required: 2413, available: 17 }
+        }
         "typedError_ticket_replay" => GatewayText::TicketReplay,
         other => panic!("{other}"),
     }
@@ -190,9 +173,6 @@ fn encrypted(case: &Value) -> (SharedKey, EncryptedText) {
     let mut plaintext = bytes(case, "ciphertext");
     let opened = key.open(&array(case, "nonce"), &mut plaintext).unwrap();
     assert_eq!(*opened, *text(case, "plaintext_json").as_bytes());
-    let text = EncryptedText {
-        ciphertext: bytes(case, "ciphertext"),
-        nonce: bytes(case, "nonce"),
-    };
+    let text = EncryptedText { ciphertext: bytes(case, "ciphertext"), nonce: bytes(case, "nonce") };
     (key, text)
 }

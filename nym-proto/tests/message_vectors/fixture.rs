@@ -45,9 +45,7 @@ pub(crate) fn array<const N: usize>(value: &Value) -> [u8; N] {
 
 /// The content of the vectors' messages (their `message_pattern`).
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|i| ((31 * i + 7 * (i / 256) + 11) % 256) as u8)
-        .collect()
+    (0..len).map(|i| ((31 * i + 7 * (i / 256) + 11) % 256) as u8).collect()
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
@@ -83,11 +81,7 @@ pub(crate) fn reply_data(message: &[u8]) -> Vec<u8> {
 /// What a repliable message from the holder of `tag` carries.
 pub(crate) fn parts(message: &[u8], tag: SenderTag) -> (RepliableKind, SurbList, Vec<u8>) {
     let envelope = Envelope::decode(message.to_vec().into()).unwrap();
-    let Envelope::Repliable {
-        tag: sender,
-        content,
-    } = envelope
-    else {
+    let Envelope::Repliable { tag: sender, content } = envelope else {
         panic!("{envelope:?}");
     };
     assert_eq!(sender, tag);
@@ -124,20 +118,13 @@ pub(crate) fn encryption_key(client: &str) -> PrivateKey {
 fn node(address: &str) -> (Hop, PrivateKey) {
     let nodes = ["layer1", "layer2", "layer3", "gateway_a", "gateway_b"];
     let fixture = &vectors()["network_fixture"];
-    let name = nodes
-        .into_iter()
-        .find(|name| fixture[name]["address"] == address);
+    let name = nodes.into_iter().find(|name| fixture[name]["address"] == address);
     let node = &fixture[name.unwrap()];
     let parsed = NodeAddress::new(address.parse().unwrap());
     assert_eq!(parsed.to_padded::<32>()[..], bytes(&node["address_bytes"]));
-    let hop = Hop {
-        address: parsed,
-        key: PublicKey::from_bytes(array(&node["sphinx_public_key"])),
-    };
-    (
-        hop,
-        PrivateKey::from_bytes(array(&node["sphinx_private_key"])),
-    )
+    let hop =
+        Hop { address: parsed, key: PublicKey::from_bytes(array(&node["sphinx_public_key"])) };
+    (hop, PrivateKey::from_bytes(array(&node["sphinx_private_key"])))
 }
 
 /// The route and the delays of a packet or SURB.
@@ -185,9 +172,7 @@ fn laid_out(plaintext: &[u8]) -> Vec<u8> {
 pub(crate) fn build(case: &Value, destination: &IdentityKey, plaintext: &[u8]) -> Vec<u8> {
     let (hops, delays) = route(case);
     let mut packet = laid_out(plaintext);
-    inputs(case, &hops, &delays, destination)
-        .build_packet(plaintext.len(), &mut packet)
-        .unwrap();
+    inputs(case, &hops, &delays, destination).build_packet(plaintext.len(), &mut packet).unwrap();
     packet
 }
 
@@ -200,10 +185,7 @@ pub(crate) fn rebuild_ack(case: &Value, client: &str) -> Vec<u8> {
     assert_eq!(content[..], bytes(&case["ack_plaintext_21"]));
 
     let (hops, delays) = route(case);
-    let path = Path {
-        hops: &hops,
-        delays: &delays,
-    };
+    let path = Path { hops: &hops, delays: &delays };
     let expected_ns = number(&case["expected_total_delay_ns"]);
     assert_eq!(path.expected().as_nanos(), expected_ns as u128);
 
@@ -211,10 +193,7 @@ pub(crate) fn rebuild_ack(case: &Value, client: &str) -> Vec<u8> {
     let mut surb_ack = hops[0].address.to_padded::<19>().to_vec();
     surb_ack.extend_from_slice(&packet);
     assert_eq!(surb_ack, bytes(&case["surb_ack_405"]));
-    assert_eq!(
-        open_ack(&key, &walk_ack(&surb_ack, &case["hops"])),
-        Some(id)
-    );
+    assert_eq!(open_ack(&key, &walk_ack(&surb_ack, &case["hops"])), Some(id));
     surb_ack
 }
 
@@ -238,10 +217,7 @@ pub(crate) fn walk(packet: &[u8], hops: &Value) -> Vec<u8> {
                 assert_eq!(next.to_string(), text(&hop["next_hop"]));
                 assert_eq!(held, delay(number(&hop["delay_ns"])));
             }
-            Peeled::Final {
-                destination,
-                plaintext,
-            } => {
+            Peeled::Final { destination, plaintext } => {
                 assert_eq!(hop["final"], true);
                 assert_eq!(destination[..], bytes(&hop["destination"]));
                 return packet[plaintext].to_vec();
@@ -263,9 +239,7 @@ pub(crate) fn check_reply(case: &Value, surb: &Value, plaintext: &[u8]) -> Vec<u
     let ReplySurb { key, surb } = ReplySurb::decode(&bytes(surb)).unwrap();
     assert_eq!(surb.first_hop().to_string(), text(&case["first_hop_utf8"]));
     let mut packet = laid_out(plaintext);
-    SphinxBuilder::new()
-        .use_surb(surb, plaintext.len(), &mut packet)
-        .unwrap();
+    SphinxBuilder::new().use_surb(surb, plaintext.len(), &mut packet).unwrap();
     assert_eq!(packet, bytes(&case["packet_2413"]));
     assert_eq!(walk(&packet, &case["hops"]), plaintext);
 
@@ -309,10 +283,7 @@ pub(crate) fn reassembled(fragments: &[Vec<u8>]) -> Vec<u8> {
         last = reassembler.insert(Instant::START, Origin::Open, &header, payload);
     }
     match last {
-        Inserted::Complete {
-            message,
-            fragments: count,
-        } => {
+        Inserted::Complete { message, fragments: count } => {
             assert_eq!(count, fragments.len());
             message
         }

@@ -178,14 +178,8 @@ fn messages_are_padded_and_paddings_removed() {
 #[test]
 fn constants_of_packets_and_fragments_agree() {
     let constants = &vectors()["constants"];
-    assert_eq!(
-        bytes(&constants["cover_fragment_id"]),
-        AckId::Cover.to_bytes()
-    );
-    assert_eq!(
-        text(&constants["loop_cover_message_utf8"]).as_bytes(),
-        COVER_TEXT
-    );
+    assert_eq!(bytes(&constants["cover_fragment_id"]), AckId::Cover.to_bytes());
+    assert_eq!(text(&constants["loop_cover_message_utf8"]).as_bytes(), COVER_TEXT);
     assert_eq!(number(&constants["surb_ack_with_address"]), SURB_ACK_LEN);
     for case in list(&constants["packet_sizes"]) {
         let size = PacketSize::from_packet_len(number(&case["size"])).unwrap();
@@ -206,10 +200,7 @@ fn constants_of_packets_and_fragments_agree() {
         let sets = |capacity| FragmentPlan::new(capacity - 1, size).sets();
         assert_eq!((sets(single), sets(single + 1)), (1, 2));
         assert_eq!((sets(2 * edge), sets(2 * edge + 1)), (2, 3));
-        assert_eq!(
-            (sets(2 * edge + middle), sets(2 * edge + middle + 1)),
-            (3, 4)
-        );
+        assert_eq!((sets(2 * edge + middle), sets(2 * edge + middle + 1)), (3, 4));
 
         for count in list(&case["plain_message_fragment_counts"]) {
             let len = 1 + number(&count["plain_message_len"]);
@@ -227,10 +218,7 @@ fn fragments_are_encrypted_and_decrypted_for_clients_and_for_replies() {
     let encryption = &vectors()["end_to_end_encryption"];
     for case in list(&encryption["forward"]) {
         let ephemeral = PrivateKey::from_bytes(array(&case["ephemeral_private_key"]));
-        assert_eq!(
-            ephemeral.public().as_bytes()[..],
-            bytes(&case["ephemeral_public_key"])
-        );
+        assert_eq!(ephemeral.public().as_bytes()[..], bytes(&case["ephemeral_public_key"]));
         let private = PrivateKey::from_bytes(array(&case["recipient_private_key"]));
         let public = PublicKey::from_bytes(array(&case["recipient_public_key"]));
         let plaintext = bytes(&case["plaintext"]);
@@ -313,11 +301,7 @@ fn forward_messages_are_rebuilt_byte_for_byte_and_read() {
             assert_eq!(walk(&built, &packet["hops"]), plaintext);
             let mut pushed = split_final(&plaintext).unwrap().2.to_vec();
             assert_eq!(pushed, bytes(&packet["delivered_to_client_1643"]));
-            fragments.push(
-                open(&encryption_key(recipient), &mut pushed)
-                    .unwrap()
-                    .to_vec(),
-            );
+            fragments.push(open(&encryption_key(recipient), &mut pushed).unwrap().to_vec());
             assert_eq!(fragments[index], fragment);
         }
         assert_eq!(plain(&reassembled(&fragments)), data);
@@ -334,10 +318,7 @@ fn reply_surbs_are_rebuilt_and_replies_come_back_through_them() {
         assert_eq!(key.digest().as_bytes()[..], bytes(&case["key_digest"]));
         let (hops, delays) = route(case);
         let surb = inputs(case, &hops, &delays, &address("alice").identity).make_surb();
-        let surb = ReplySurb {
-            key,
-            surb: surb.unwrap(),
-        };
+        let surb = ReplySurb { key, surb: surb.unwrap() };
         assert_eq!(surb.encoded_len(), number(&case["reply_surb_len"]));
         assert_eq!(surb_bytes(&surb), bytes(&case["reply_surb"]));
         let text = text(&case["reply_surb_base58_utf8"]);
@@ -367,18 +348,13 @@ fn requests_are_read_and_written() {
     let requests = &vectors()["requests"];
     let tag: SenderTag = text(&requests["sender_tag_base58_utf8"]).parse().unwrap();
     assert_eq!(tag, SenderTag::from_bytes(array(&requests["sender_tag"])));
-    let repliable = list(&requests["repliable"])
-        .iter()
-        .map(|case| &case["bytes"]);
+    let repliable = list(&requests["repliable"]).iter().map(|case| &case["bytes"]);
     for raw in repliable.chain([&requests["heartbeat_v2"]]) {
         let message = [vec![1], bytes(raw)].concat();
         let (kind, list, data) = parts(&message, tag);
         let count = list.surbs.len() as u16;
         // 396 bytes and a seed of 16 per hop
-        let seeds = list
-            .surbs
-            .first()
-            .map_or(0, |surb| (surb.encoded_len() - 396) / 16);
+        let seeds = list.surbs.first().map_or(0, |surb| (surb.encoded_len() - 396) / 16);
         let head = repliable_head(&tag, kind, count, seeds as u8, list.rotation);
         let surbs = list.surbs.iter().flat_map(surb_bytes).collect();
         assert_eq!([head.to_vec(), surbs, data].concat(), message);
@@ -431,17 +407,10 @@ fn a_captured_repliable_message_is_read_and_its_acks_return() {
     });
     let tag = SenderTag::from_bytes(array(&case["sender_tag"]));
     let (kind, list_of, data) = parts(&message, tag);
-    assert_eq!(
-        (kind, list_of.rotation),
-        (RepliableKind::Data, KeyRotation::Odd)
-    );
+    assert_eq!((kind, list_of.rotation), (RepliableKind::Data, KeyRotation::Odd));
     assert_eq!(data, bytes(&case["data"]));
     let surbs: Vec<_> = list_of.surbs.iter().map(surb_bytes).collect();
-    let keys: Vec<_> = list_of
-        .surbs
-        .iter()
-        .map(|surb| surb.key.as_bytes().to_vec())
-        .collect();
+    let keys: Vec<_> = list_of.surbs.iter().map(|surb| surb.key.as_bytes().to_vec()).collect();
     let shown = |key: &str| list(&case[key]).iter().map(bytes).collect::<Vec<_>>();
     assert_eq!(surbs, shown("reply_surbs"));
     assert_eq!(keys, shown("reply_keys"));
@@ -453,17 +422,11 @@ fn a_captured_message_of_an_old_client_is_read_and_answered() {
     let message = captured(case, |packet| bytes(&packet["packet_2413"]));
     let tag = SenderTag::from_bytes(array(&case["sender_tag"]));
     let (kind, list_of, data) = parts(&message, tag);
-    assert_eq!(
-        (kind, list_of.rotation),
-        (RepliableKind::Data, KeyRotation::Unknown)
-    );
+    assert_eq!((kind, list_of.rotation), (RepliableKind::Data, KeyRotation::Unknown));
     assert_eq!(data, bytes(&case["data"]));
     assert_eq!(list_of.surbs.len(), 1);
     assert_eq!(surb_bytes(&list_of.surbs[0]), bytes(&case["reply_surb"]));
-    assert_eq!(
-        list_of.surbs[0].key.as_bytes()[..],
-        bytes(&case["reply_key"])
-    );
+    assert_eq!(list_of.surbs[0].key.as_bytes()[..], bytes(&case["reply_key"]));
 
     let reply = &case["reply"];
     let plaintext = walk(&bytes(&reply["packet_2413"]), &reply["hops"]);

@@ -44,10 +44,7 @@ impl Inner {
         match GatewayHandshake::client(init) {
             Err(_) => return self.refuse(connection, "not a client identity"),
             Ok(client) if self.active.contains_key(client.as_bytes()) => {
-                return self.refuse(
-                    connection,
-                    "this client has a session; authenticate instead",
-                );
+                return self.refuse(connection, "this client has a session; authenticate instead");
             }
             Ok(_) => {}
         }
@@ -91,9 +88,7 @@ impl Inner {
         let client = registered.client;
         let clients_max = self.limits.store.clients_max;
         if self.active.contains_key(client.as_bytes())
-            || !self
-                .store
-                .register(client, registered.shared_key.clone(), clients_max)
+            || !self.store.register(client, registered.shared_key.clone(), clients_max)
         {
             return self.fail_handshake(connection);
         }
@@ -126,23 +121,11 @@ impl Inner {
         if !authenticated.is_newer_than(session.start) || session.probe.is_some() {
             return self.refuse(connection, "this client has a session");
         }
-        session.probe = Some(Probe {
-            payload,
-            challenger: connection,
-        });
-        self.actions.push_back(Action::Ping {
-            connection: old,
-            payload,
-        });
+        session.probe = Some(Probe { payload, challenger: connection });
+        self.actions.push_back(Action::Ping { connection: old, payload });
         self.set_deadline(old, Some(self.now + PROBE_PONG_TIMEOUT));
         let held = Default::default();
-        self.set_state(
-            connection,
-            State::Waiting {
-                authenticated,
-                held,
-            },
-        );
+        self.set_state(connection, State::Waiting { authenticated, held });
         // the verdict on the old session ends the wait
         self.set_deadline(connection, None);
     }
@@ -150,9 +133,7 @@ impl Inner {
     fn check(&self, request: AuthenticateRequest) -> Option<Authenticated> {
         let verified = request.verify(self.unix_time()).ok()?;
         let record = self.store.client(verified.client())?;
-        verified
-            .authenticate(&record.key, record.last_authentication)
-            .ok()
+        verified.authenticate(&record.key, record.last_authentication).ok()
     }
 
     fn finish_authentication(&mut self, connection: ConnectionId, authenticated: Authenticated) {
@@ -183,13 +164,7 @@ impl Inner {
         key: SharedKey,
         start: UnixTime,
     ) {
-        let session = Session {
-            client,
-            key,
-            start,
-            probe: None,
-            pushes: Pushes::default(),
-        };
+        let session = Session { client, key, start, probe: None, pushes: Pushes::default() };
         self.set_state(connection, State::Active(Box::new(session)));
         self.set_deadline(connection, None);
         self.active.insert(*client.as_bytes(), connection);
@@ -197,10 +172,7 @@ impl Inner {
 
     /// Keeps a frame until the connection is a session or is refused.
     pub(super) fn hold(&mut self, connection: ConnectionId, frame: WsFrame) {
-        let state = self
-            .connections
-            .get_mut(&connection)
-            .map(|connection| &mut connection.state);
+        let state = self.connections.get_mut(&connection).map(|connection| &mut connection.state);
         if let Some(State::Waiting { held, .. }) = state {
             if held.len() < HELD_FRAMES_MAX {
                 held.push_back(frame);
@@ -222,11 +194,7 @@ impl Inner {
 
     /// A deadline has passed: of a message that did not come, or of a probe.
     pub(super) fn expire(&mut self, connection: ConnectionId) {
-        match self
-            .connections
-            .get(&connection)
-            .map(|connection| &connection.state)
-        {
+        match self.connections.get(&connection).map(|connection| &connection.state) {
             Some(State::Initial) => self.refuse(connection, "no request in time"),
             Some(State::Handshake(_)) => self.fail_handshake(connection),
             Some(State::Active(_)) => self.end_probe(connection),
@@ -238,9 +206,7 @@ impl Inner {
     /// gone, the old one may stay.
     fn end_probe(&mut self, connection: ConnectionId) {
         let challenger = match self.session_mut(connection) {
-            Some(Session {
-                probe: Some(probe), ..
-            }) => probe.challenger,
+            Some(Session { probe: Some(probe), .. }) => probe.challenger,
             _ => return,
         };
         if self.connections.contains_key(&challenger) {
@@ -277,10 +243,8 @@ impl Inner {
         ) {
             return;
         }
-        if let Some(State::Waiting {
-            authenticated,
-            held,
-        }) = self.set_state(connection, State::Initial)
+        if let Some(State::Waiting { authenticated, held }) =
+            self.set_state(connection, State::Initial)
         {
             self.finish_authentication(connection, authenticated);
             for frame in held {

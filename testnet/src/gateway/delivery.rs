@@ -11,19 +11,9 @@ use crate::relay;
 
 impl Inner {
     pub(super) fn accept_packet(&mut self, frame: Frame<'_>) {
-        let Frame {
-            size,
-            rotation,
-            packet,
-        } = frame;
-        match self
-            .unwrapper
-            .peel(rotation, packet, &mut self.stats.packets)
-        {
-            Some(Peeled::Final {
-                destination,
-                plaintext,
-            }) => match packet.get(plaintext) {
+        let Frame { size, rotation, packet } = frame;
+        match self.unwrapper.peel(rotation, packet, &mut self.stats.packets) {
+            Some(Peeled::Final { destination, plaintext }) => match packet.get(plaintext) {
                 Some(plaintext) => self.accept_final(size, rotation, destination, plaintext),
                 None => self.stats.packets.malformed += 1,
             },

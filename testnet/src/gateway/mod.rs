@@ -247,13 +247,7 @@ impl Gateway {
         unix_time: UnixTime,
         peeler: Box<dyn PacketPeeler>,
     ) -> Self {
-        let GatewayConfig {
-            seed,
-            schedule,
-            egress,
-            enforce_credentials,
-            limits,
-        } = config;
+        let GatewayConfig { seed, schedule, egress, enforce_credentials, limits } = config;
         let entropy = Entropy::new(seed);
         let wall = WallClock::new(now, unix_time);
         let tags_max = limits.replay_tags_max;
@@ -291,9 +285,7 @@ impl Gateway {
         let inner = &mut self.inner;
         inner.now = inner.now.max(now);
         if let Event::Clock(unix_time) = event {
-            inner
-                .unwrapper
-                .set_wall(WallClock::new(inner.now, unix_time));
+            inner.unwrapper.set_wall(WallClock::new(inner.now, unix_time));
         }
         inner.tick();
         match event {
@@ -304,10 +296,7 @@ impl Gateway {
                 }
             }
             Event::LinkBytes { link, bytes } => {
-                if !self
-                    .links
-                    .feed(link, bytes, |frame| inner.accept_packet(frame))
-                {
+                if !self.links.feed(link, bytes, |frame| inner.accept_packet(frame)) {
                     inner.stats.packets.bad_links += 1;
                     inner.actions.push_back(Action::CloseLink(link));
                 }
@@ -315,10 +304,7 @@ impl Gateway {
             Event::LinkClosed(link) => self.links.close(link),
             Event::ConnectionOpened(connection) => inner.open(connection),
             Event::ConnectionFrame { connection, frame } => inner.accept_frame(connection, frame),
-            Event::Pong {
-                connection,
-                payload,
-            } => inner.accept_pong(connection, payload),
+            Event::Pong { connection, payload } => inner.accept_pong(connection, payload),
             Event::Flushed { connection, marker } => inner.accept_flush(connection, marker),
             Event::ConnectionClosed(connection) => inner.forget(connection),
         }
@@ -338,10 +324,7 @@ impl Gateway {
         }
         let connection = inner.timers.first().map(|(at, _)| *at);
         let rotation = inner.unwrapper.next_rotation(inner.now);
-        [Some(inner.next_purge), connection, rotation]
-            .into_iter()
-            .flatten()
-            .min()
+        [Some(inner.next_purge), connection, rotation].into_iter().flatten().min()
     }
 
     /// Changes which keys are held, now and later.
@@ -422,21 +405,14 @@ impl Inner {
             self.actions.push_back(Action::Close(connection));
             return;
         }
-        let fresh = Connection {
-            state: State::Initial,
-            deadline: None,
-        };
+        let fresh = Connection { state: State::Initial, deadline: None };
         self.connections.insert(connection, fresh);
         self.set_deadline(connection, Some(self.now + INITIAL_MESSAGE_TIMEOUT));
     }
 
     /// Frames are processed strictly one at a time. (protocol: gateway 8.2)
     fn accept_frame(&mut self, connection: ConnectionId, frame: WsFrame) {
-        match self
-            .connections
-            .get(&connection)
-            .map(|connection| &connection.state)
-        {
+        match self.connections.get(&connection).map(|connection| &connection.state) {
             None => {}
             Some(State::Initial) => self.handle_initial(connection, frame),
             Some(State::Handshake(_)) => self.handle_handshake(connection, frame),
@@ -446,11 +422,7 @@ impl Inner {
     }
 
     fn session_mut(&mut self, connection: ConnectionId) -> Option<&mut Session> {
-        match self
-            .connections
-            .get_mut(&connection)
-            .map(|connection| &mut connection.state)
-        {
+        match self.connections.get_mut(&connection).map(|connection| &mut connection.state) {
             Some(State::Active(session)) => Some(session),
             _ => None,
         }
@@ -468,10 +440,7 @@ impl Inner {
     }
 
     fn send_text(&mut self, connection: ConnectionId, text: String) {
-        self.actions.push_back(Action::Send {
-            connection,
-            frame: WsFrame::Text(text),
-        });
+        self.actions.push_back(Action::Send { connection, frame: WsFrame::Text(text) });
     }
 
     fn respond(&mut self, connection: ConnectionId, text: &GatewayText) {

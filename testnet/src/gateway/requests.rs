@@ -27,9 +27,9 @@ impl Inner {
 
     fn text_request(&mut self, client: &IdentityKey, key: &SharedKey, text: &str) -> GatewayText {
         match ClientText::decode(text) {
-            Ok(ClientText::SupportedProtocol) => GatewayText::SupportedProtocol {
-                version: ProtocolVersion::CURRENT.get(),
-            },
+            Ok(ClientText::SupportedProtocol) => {
+                GatewayText::SupportedProtocol { version: ProtocolVersion::CURRENT.get() }
+            }
             Ok(ClientText::ClaimFreeBandwidth) => self.claim(client),
             Ok(ClientText::Encrypted(text)) => self.encrypted_request(client, key, text),
             Ok(ClientText::EcashCredential { .. }) => error("credentials are not accepted here"),
@@ -99,17 +99,11 @@ impl Inner {
                 self.stats.requests += 1;
                 let frame = relay::frame(request.size(), request.rotation, request.packet());
                 self.forward(request.first_hop, frame);
-                GatewayText::Send {
-                    remaining_bandwidth,
-                    upgrade_mode: false,
-                }
+                GatewayText::Send { remaining_bandwidth, upgrade_mode: false }
             }
             Err(short) => {
                 self.stats.out_of_bandwidth += 1;
-                GatewayText::OutOfBandwidth {
-                    required: short.required,
-                    available: short.available,
-                }
+                GatewayText::OutOfBandwidth { required: short.required, available: short.available }
             }
         }
     }
@@ -131,7 +125,5 @@ impl Inner {
 }
 
 fn error(message: &str) -> GatewayText {
-    GatewayText::Error {
-        message: message.to_owned(),
-    }
+    GatewayText::Error { message: message.to_owned() }
 }

@@ -70,9 +70,7 @@ impl Pushes {
     /// Counts one push. Returns a marker if one is due.
     pub(super) fn push(&mut self) -> Option<u64> {
         self.pushed += 1;
-        self.pushed
-            .is_multiple_of(MARK_EVERY)
-            .then_some(self.pushed)
+        self.pushed.is_multiple_of(MARK_EVERY).then_some(self.pushed)
     }
 
     /// The stored messages below id `end` have been pushed; returns the marker behind them.

@@ -55,9 +55,7 @@ impl GatewayStore {
     /// Number of messages waiting for one client.
     #[must_use]
     pub fn messages_for(&self, client: &IdentityKey) -> usize {
-        self.messages
-            .get(client.as_bytes())
-            .map_or(0, VecDeque::len)
+        self.messages.get(client.as_bytes()).map_or(0, VecDeque::len)
     }
 
     /// The messages waiting for one client, oldest first.
@@ -88,11 +86,7 @@ impl GatewayStore {
         let fits = self.clients.len() < clients_max;
         if fits {
             let bandwidth = BandwidthAccount::default();
-            let record = ClientRecord {
-                key,
-                last_authentication: None,
-                bandwidth,
-            };
+            let record = ClientRecord { key, last_authentication: None, bandwidth };
             self.clients.insert(client, record);
         }
         fits
@@ -122,16 +116,9 @@ impl GatewayStore {
             return false;
         }
         self.message_bytes += data.len();
-        let message = StoredMessage {
-            id: self.next_id,
-            data,
-            arrived: now,
-        };
+        let message = StoredMessage { id: self.next_id, data, arrived: now };
         self.next_id += 1;
-        self.messages
-            .entry(destination)
-            .or_default()
-            .push_back(message);
+        self.messages.entry(destination).or_default().push_back(message);
         true
     }
 
@@ -142,10 +129,7 @@ impl GatewayStore {
         first: u64,
     ) -> impl Iterator<Item = &StoredMessage> {
         let messages = self.messages.get(client.as_bytes());
-        messages
-            .into_iter()
-            .flatten()
-            .filter(move |message| message.id >= first)
+        messages.into_iter().flatten().filter(move |message| message.id >= first)
     }
 
     /// True if a client has a message with an id from `first` on.
@@ -227,22 +211,14 @@ mod tests {
     }
 
     fn contents(store: &GatewayStore, first: u64) -> Vec<u8> {
-        store
-            .waiting(&client(), first)
-            .map(|message| message.data[0])
-            .collect()
+        store.waiting(&client(), first).map(|message| message.data[0]).collect()
     }
 
     #[test]
     fn messages_wait_in_order_until_they_are_dropped_as_delivered() {
         let mut store = GatewayStore::new();
         for byte in 0..5 {
-            assert!(keep(
-                &mut store,
-                byte,
-                UnixTime::from_secs(1),
-                &StoreLimits::default()
-            ));
+            assert!(keep(&mut store, byte, UnixTime::from_secs(1), &StoreLimits::default()));
         }
         assert_eq!(contents(&store, 3), [3, 4]);
         store.drop_below(&client(), 2);
@@ -254,20 +230,14 @@ mod tests {
     #[test]
     fn the_store_refuses_beyond_its_limits_and_takes_again_when_there_is_room() {
         let now = UnixTime::from_secs(1);
-        let limits = StoreLimits {
-            message_bytes_max: 25,
-            ..StoreLimits::default()
-        };
+        let limits = StoreLimits { message_bytes_max: 25, ..StoreLimits::default() };
         let mut store = GatewayStore::new();
         assert!(keep(&mut store, 0, now, &limits));
         assert!(keep(&mut store, 1, now, &limits));
         assert!(!keep(&mut store, 2, now, &limits));
         store.drop_below(&client(), 1);
         assert!(keep(&mut store, 3, now, &limits));
-        let per_client = StoreLimits {
-            messages_per_client_max: 2,
-            ..StoreLimits::default()
-        };
+        let per_client = StoreLimits { messages_per_client_max: 2, ..StoreLimits::default() };
         assert!(!keep(&mut store, 4, now, &per_client));
     }
 
@@ -276,12 +246,7 @@ mod tests {
         let start = UnixTime::from_secs(1_000_000);
         let mut store = GatewayStore::new();
         keep(&mut store, 0, start, &StoreLimits::default());
-        keep(
-            &mut store,
-            1,
-            start + Duration::from_secs(3600),
-            &StoreLimits::default(),
-        );
+        keep(&mut store, 1, start + Duration::from_secs(3600), &StoreLimits::default());
         store.purge(start + Duration::from_secs(24 * 3600 + 1));
         assert_eq!(contents(&store, 0), [1]);
         store.forget(&client());

@@ -64,10 +64,7 @@ impl Clients {
     pub(super) fn obey(&self, host: &Host, action: Action) {
         let (connection, out) = match action {
             Action::Send { connection, frame } => (connection, Out::Message(message(frame))),
-            Action::Ping {
-                connection,
-                payload,
-            } => {
+            Action::Ping { connection, payload } => {
                 let payload = Bytes::copy_from_slice(&payload);
                 (connection, Out::Message(Message::Ping(payload)))
             }
@@ -109,11 +106,7 @@ async fn serve(host: Rc<Host>, stream: TcpStream) {
     let config = WebSocketConfig::default()
         .max_message_size(Some(WEBSOCKET_MESSAGE_MAX))
         .max_frame_size(Some(WEBSOCKET_MESSAGE_MAX));
-    let upgrade = async {
-        accept_async_with_config(stream.clone(), Some(config))
-            .await
-            .ok()
-    };
+    let upgrade = async { accept_async_with_config(stream.clone(), Some(config)).await.ok() };
     let late = async {
         Timer::after(UPGRADE_TIMEOUT).await;
         None
@@ -122,10 +115,7 @@ async fn serve(host: Rc<Host>, stream: TcpStream) {
         let connection = ConnectionId(host.next_id());
         let (out, queue) = channel::unbounded();
         let (alive, cut) = channel::bounded::<()>(1);
-        let handle = Handle {
-            out: out.clone(),
-            _alive: alive,
-        };
+        let handle = Handle { out: out.clone(), _alive: alive };
         host.clients().open.borrow_mut().insert(connection, handle);
         host.gateway_event(Event::ConnectionOpened(connection));
         let (sender, receiver) = socket.split();
@@ -174,10 +164,7 @@ async fn read(
                 host.gateway_event(Event::ConnectionFrame { connection, frame });
             }
             Message::Pong(payload) => {
-                host.gateway_event(Event::Pong {
-                    connection,
-                    payload: &payload,
-                });
+                host.gateway_event(Event::Pong { connection, payload: &payload });
             }
             Message::Close(_) => return,
             Message::Ping(_) | Message::Frame(_) => {}

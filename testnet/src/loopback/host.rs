@@ -43,7 +43,7 @@ impl Clock {
 
 /// A node of either kind.
 pub(super) enum Machine {
-    Mix(MixNode),
+    Mix(Box<MixNode>),
     Gateway(Box<Gateway>),
 }
 
@@ -174,13 +174,13 @@ impl Host {
         let read = async {
             let mut buffer = vec![0; READ_SIZE];
             while let Ok(len @ 1..) = stream.read(&mut buffer).await {
-                self.node_event(NodeEvent::Bytes(
-                    link,
-                    buffer.get(..len).unwrap_or_default(),
-                ));
+                self.node_event(NodeEvent::Bytes(link, buffer.get(..len).unwrap_or_default()));
             }
         };
-        smol::future::or(read, async { drop(closed.recv().await) }).await;
+        let closed = async {
+            let _ = closed.recv().await;
+        };
+        smol::future::or(read, closed).await;
         self.links.borrow_mut().remove(&link);
         self.node_event(NodeEvent::Closed(link));
     }

@@ -65,10 +65,7 @@ async fn answer(mut stream: TcpStream, directory: &Mutex<Directory>) -> io::Resu
                 break directory.respond(&target, unix_now());
             }
             Parsed::Refused(status, message) => {
-                break Response {
-                    status,
-                    body: format!("{{\"message\":\"{message}\"}}"),
-                };
+                break Response { status, body: format!("{{\"message\":\"{message}\"}}") };
             }
             Parsed::Incomplete => {}
         }
@@ -133,10 +130,7 @@ mod tests {
         let get = Parsed::Get("/api/x?page=0".to_owned());
         assert_eq!(parse(b"GET /api/x?page=0 HTTP/1.1\r\nHost: a\r\n\r\n"), get);
         assert_eq!(parse(b"GET /api/x HTTP/1.1\r\nHo"), Parsed::Incomplete);
-        assert!(matches!(
-            parse(b"POST / HTTP/1.1\r\n\r\n"),
-            Parsed::Refused(405, _)
-        ));
+        assert!(matches!(parse(b"POST / HTTP/1.1\r\n\r\n"), Parsed::Refused(405, _)));
         assert!(matches!(parse(b"\0\0\0"), Parsed::Refused(400, _)));
         let mut long = b"GET / HTTP/1.1\r\nA: ".to_vec();
         long.resize(HEAD_MAX + 1, b'x');

@@ -148,11 +148,7 @@ impl Loopback {
             let socket = bind(0)?;
             let address = socket.local_addr()?;
             if let NodeRole::Mix(layer) = plan.role {
-                mixes.push(MixInfo {
-                    layer,
-                    identity: *plan.identity.public(),
-                    address,
-                });
+                mixes.push(MixInfo { layer, identity: *plan.identity.public(), address });
             }
             listed.push(ListedNode::new(plan, address, None));
             mix_sockets.push(socket);
@@ -173,14 +169,7 @@ impl Loopback {
             .name("nym-testnet".to_owned())
             .spawn(move || thread::run(plan, &inbox))?;
         let thread = Some(thread);
-        Ok(Self {
-            commands,
-            thread,
-            directory,
-            directory_address,
-            gateways,
-            mixes,
-        })
+        Ok(Self { commands, thread, directory, directory_address, gateways, mixes })
     }
 
     /// Base URL of the directory, with a slash at its end.
@@ -191,14 +180,13 @@ impl Loopback {
 
     /// The network as a fixed topology, valid for the current key rotation.
     #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a process cannot open as many sockets as a topology may hold nodes"
+    )]
     pub fn topology(&self) -> Arc<Topology> {
-        let mut directory = self
-            .directory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
         let topology = directory.topology(unix_now());
-        // u16 numbers of nodes stay below what a topology may hold, or `start` would have failed
-        // to bind as many sockets
         Arc::new(topology.expect("a loopback network fits a topology"))
     }
 
@@ -225,12 +213,7 @@ impl Loopback {
     /// # Errors
     /// Its ports have been taken by somebody else meanwhile.
     pub fn start_gateway(&self, index: usize, keep_store: bool) -> io::Result<()> {
-        self.ask(|reply| Command::StartGateway {
-            index,
-            keep_store,
-            reply,
-        })
-        .unwrap_or(Ok(()))
+        self.ask(|reply| Command::StartGateway { index, keep_store, reply }).unwrap_or(Ok(()))
     }
 
     /// Cuts all client connections of a gateway.
@@ -240,11 +223,7 @@ impl Loopback {
 
     /// Sends a message to all clients of a gateway that the gateway itself knows nothing of.
     pub fn inject_to_clients(&self, index: usize, frame: WsFrame) {
-        self.ask(|reply| Command::Inject {
-            index,
-            frame,
-            reply,
-        });
+        self.ask(|reply| Command::Inject { index, frame, reply });
     }
 
     /// Changes the probability with which mix nodes drop packets.
@@ -255,8 +234,7 @@ impl Loopback {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> NetworkStats {
-        self.ask(|reply| Command::Stats { reply })
-            .unwrap_or_default()
+        self.ask(|reply| Command::Stats { reply }).unwrap_or_default()
     }
 
     /// Gives the network's thread a command and waits until it is done.
@@ -283,8 +261,6 @@ fn bind(port: u16) -> io::Result<TcpListener> {
 }
 
 fn unix_now() -> UnixTime {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixTime::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -35,11 +35,7 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(executor: Weak<LocalExecutor<'static>>) -> Rc<Self> {
         let (queues, losses) = (RefCell::default(), Cell::new(0));
-        Rc::new(Self {
-            executor,
-            queues,
-            losses,
-        })
+        Rc::new(Self { executor, queues, losses })
     }
 
     /// Frames that did not fit a queue or were in it when its connection failed.
@@ -61,10 +57,7 @@ impl Peers {
             queues.insert(to, queue);
             executor.spawn(Rc::clone(self).serve(to, frames)).detach();
         }
-        if queues
-            .get(&to)
-            .is_some_and(|queue| queue.try_send(frame).is_err())
-        {
+        if queues.get(&to).is_some_and(|queue| queue.try_send(frame).is_err()) {
             self.lose(1);
         }
     }
@@ -76,7 +69,6 @@ impl Peers {
     /// Keeps one connection going until nobody uses it any more.
     async fn serve(self: Rc<Self>, to: NodeAddress, frames: Receiver<Bytes>) {
         let mut pause = PAUSE_MIN;
-        // frames are waiting, or somebody is about to queue one
         loop {
             match connect(to).await {
                 Ok(stream) => {
@@ -103,8 +95,7 @@ impl Peers {
                         None
                     });
                     match is_wanted.await {
-                        // the frame that woke us is lost if the node is still away
-                        Some(Ok(frame)) => self.requeue(to, frame),
+                        Some(Ok(frame)) => self.send(to, frame),
                         _ => break,
                     }
                 }
@@ -112,10 +103,6 @@ impl Peers {
         }
         // nothing is awaited between the last look at the queue and its removal
         self.queues.borrow_mut().remove(&to);
-    }
-
-    fn requeue(self: &Rc<Self>, to: NodeAddress, frame: Bytes) {
-        self.send(to, frame);
     }
 }
 

@@ -33,31 +33,12 @@ pub(super) struct Plan {
 
 /// What the thread is asked to do. Each command is answered when it is done.
 pub(super) enum Command {
-    StopGateway {
-        index: usize,
-        reply: mpsc::Sender<()>,
-    },
-    StartGateway {
-        index: usize,
-        keep_store: bool,
-        reply: mpsc::Sender<io::Result<()>>,
-    },
-    Kick {
-        index: usize,
-        reply: mpsc::Sender<()>,
-    },
-    Inject {
-        index: usize,
-        frame: WsFrame,
-        reply: mpsc::Sender<()>,
-    },
-    SetLoss {
-        loss: f64,
-        reply: mpsc::Sender<()>,
-    },
-    Stats {
-        reply: mpsc::Sender<NetworkStats>,
-    },
+    StopGateway { index: usize, reply: mpsc::Sender<()> },
+    StartGateway { index: usize, keep_store: bool, reply: mpsc::Sender<io::Result<()>> },
+    Kick { index: usize, reply: mpsc::Sender<()> },
+    Inject { index: usize, frame: WsFrame, reply: mpsc::Sender<()> },
+    SetLoss { loss: f64, reply: mpsc::Sender<()> },
+    Stats { reply: mpsc::Sender<NetworkStats> },
 }
 
 /// Runs the network until the commands' channel is closed.
@@ -121,11 +102,7 @@ impl Node {
         let host = Host::new(Rc::downgrade(&own), clock, machine);
         let runs = Rc::clone(&own);
         let runner = executor.spawn(async move { runs.run(smol::future::pending()).await });
-        Self {
-            host,
-            executor: own,
-            runner,
-        }
+        Self { host, executor: own, runner }
     }
 
     /// Ends everything; returns the machine and the frames it lost on links.
@@ -140,15 +117,9 @@ impl Node {
 impl<'e> Network<'e> {
     fn new(executor: &'e LocalExecutor<'static>, plan: Plan) -> (Self, Sockets) {
         let address = |socket: &TcpListener| {
-            socket
-                .local_addr()
-                .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
+            socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
         };
-        let slots = plan
-            .blueprint
-            .gateways
-            .into_iter()
-            .zip(&plan.gateway_sockets);
+        let slots = plan.blueprint.gateways.into_iter().zip(&plan.gateway_sockets);
         let gateways = slots.map(|(plan, (mix, ws))| GatewaySlot {
             plan,
             mix_address: address(mix),
@@ -202,7 +173,7 @@ impl<'e> Network<'e> {
             loss: self.config.loss,
             limits: MixLimits::default(),
         };
-        let machine = Machine::Mix(MixNode::new(config, self.clock.now(), unix_now()));
+        let machine = Machine::Mix(Box::new(MixNode::new(config, self.clock.now(), unix_now())));
         let node = Node::new(self.executor, self.clock, machine);
         node.host.listen_for_nodes(socket)?;
         self.running_mixes.push(node);
@@ -224,11 +195,7 @@ impl<'e> Network<'e> {
         slot.runs += 1;
         let store = core::mem::take(&mut slot.store);
         let gateway = Gateway::new(config, slot.plan.gateway_keys(), store, now, unix_now());
-        let node = Node::new(
-            self.executor,
-            self.clock,
-            Machine::Gateway(Box::new(gateway)),
-        );
+        let node = Node::new(self.executor, self.clock, Machine::Gateway(Box::new(gateway)));
         node.host.listen_for_nodes(mix)?;
         node.host.listen_for_clients(ws)?;
         slot.running = Some(node);
@@ -242,11 +209,7 @@ impl<'e> Network<'e> {
                 self.stop_gateway(index).await;
                 let _ = reply.send(());
             }
-            Command::StartGateway {
-                index,
-                keep_store,
-                reply,
-            } => {
+            Command::StartGateway { index, keep_store, reply } => {
                 let _ = reply.send(self.restart_gateway(index, keep_store));
             }
             Command::Kick { index, reply } => {
@@ -255,11 +218,7 @@ impl<'e> Network<'e> {
                 }
                 let _ = reply.send(());
             }
-            Command::Inject {
-                index,
-                frame,
-                reply,
-            } => {
+            Command::Inject { index, frame, reply } => {
                 if let Some(node) = self.gateway(index) {
                     node.host.clients().inject(&frame);
                 }
@@ -312,26 +271,16 @@ impl<'e> Network<'e> {
     }
 
     fn stats(&self) -> NetworkStats {
-        let running = self
-            .gateways
-            .iter()
-            .filter_map(|slot| slot.running.as_ref());
-        let losses = running
-            .chain(&self.running_mixes)
-            .map(|node| node.host.link_losses());
+        let running = self.gateways.iter().filter_map(|slot| slot.running.as_ref());
+        let losses = running.chain(&self.running_mixes).map(|node| node.host.link_losses());
         let gateways = self.gateways.iter().map(|slot| {
-            let stats = slot
-                .running
-                .as_ref()
-                .and_then(|node| node.host.gateway_stats());
+            let stats = slot.running.as_ref().and_then(|node| node.host.gateway_stats());
             stats.unwrap_or_default()
         });
         let mixes = self.running_mixes.iter();
         NetworkStats {
             gateways: gateways.collect(),
-            mixes: mixes
-                .map(|node| node.host.mix_stats().unwrap_or_default())
-                .collect(),
+            mixes: mixes.map(|node| node.host.mix_stats().unwrap_or_default()).collect(),
             link_losses: self.link_losses + losses.sum::<u64>(),
         }
     }

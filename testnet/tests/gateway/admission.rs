@@ -9,14 +9,7 @@ use nym_testnet::gateway::{Action, Event, GatewayLimits, GatewayStore};
 use crate::support::{Client, World, config, error_text, identity};
 
 fn authenticated(text: &GatewayText) -> bool {
-    matches!(
-        text,
-        GatewayText::Authenticate {
-            status: true,
-            protocol_version: 6,
-            ..
-        }
-    )
+    matches!(text, GatewayText::Authenticate { status: true, protocol_version: 6, .. })
 }
 
 fn is_handshake_error(text: &GatewayText) -> bool {
@@ -77,12 +70,8 @@ fn a_client_that_proves_another_identity_is_refused_and_nothing_is_stored() {
     // the first message names another client than the one that signs
     let start = "\"data\":[";
     let at = text.find(start).unwrap() + start.len();
-    let others: Vec<String> = identity(2)
-        .public()
-        .as_bytes()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let others: Vec<String> =
+        identity(2).public().as_bytes().iter().map(ToString::to_string).collect();
     let rest: Vec<&str> = text[at..].split(',').skip(32).collect();
     let text = format!("{}{},{}", &text[..at], others.join(","), rest.join(","));
     world.send_raw(connection, text);
@@ -179,20 +168,14 @@ fn authentications_that_fail_a_check_are_refused() {
     world.disconnect(connection);
     world.pass_secs(1000);
     let now = world.unix_secs();
-    let stranger = Client {
-        identity: identity(9),
-        key: client.key.clone(),
-    };
+    let stranger = Client { identity: identity(9), key: client.key.clone() };
     let other_key = Client {
         identity: client.identity.clone(),
         key: nym_proto::gateway::SharedKey::from_bytes([0; 32]),
     };
-    for (client, timestamp) in [
-        (&client, now - 121),
-        (&client, now + 121),
-        (&stranger, now),
-        (&other_key, now),
-    ] {
+    for (client, timestamp) in
+        [(&client, now - 121), (&client, now + 121), (&stranger, now), (&other_key, now)]
+    {
         let connection = world.connect();
         world.authenticate_on(connection, client, timestamp);
         assert!(error_text(&world.text()));
@@ -220,9 +203,7 @@ fn versions_outside_four_to_six_are_refused_in_an_authentication() {
         );
         world.send_raw(connection, ClientText::Authenticate(request).encode());
         match world.text() {
-            GatewayText::Authenticate {
-                protocol_version, ..
-            } => {
+            GatewayText::Authenticate { protocol_version, .. } => {
                 assert!(accepted && protocol_version == version);
             }
             GatewayText::Error { .. } => assert!(!accepted),
@@ -249,10 +230,7 @@ fn a_session_whose_client_answers_the_probe_stays() {
     let (mut world, client, [old, new]) = takeover();
     let payload = ping(&mut world);
     world.pass(Duration::from_millis(999));
-    world.handle(Event::Pong {
-        connection: old,
-        payload: &payload,
-    });
+    world.handle(Event::Pong { connection: old, payload: &payload });
     assert!(error_text(&world.text()));
     world.expect_closed(new);
     let frame = world.forward_request(&client, Default::default());
@@ -267,10 +245,7 @@ fn a_session_whose_client_answers_the_probe_stays() {
 fn a_session_whose_client_does_not_answer_is_taken_over() {
     let (mut world, client, [old, new]) = takeover();
     let payload = ping(&mut world);
-    world.handle(Event::Pong {
-        connection: old,
-        payload: b"else",
-    });
+    world.handle(Event::Pong { connection: old, payload: b"else" });
     world.pass(Duration::from_millis(999));
     assert_eq!(world.next(), None);
     world.pass(Duration::from_millis(1));
@@ -278,10 +253,7 @@ fn a_session_whose_client_does_not_answer_is_taken_over() {
     assert!(authenticated(&world.text()));
     assert_eq!(world.gateway.stats().evictions, 1);
     // the end of the old connection does not touch the new session
-    world.handle(Event::Pong {
-        connection: old,
-        payload: &payload,
-    });
+    world.handle(Event::Pong { connection: old, payload: &payload });
     world.disconnect(old);
     world.deliver_small(client.identity.public(), 5);
     assert_eq!(world.pushes(&client.key, true).len(), 1);
@@ -344,10 +316,7 @@ fn an_authentication_older_than_the_session_is_refused_without_a_probe() {
 
 #[test]
 fn connections_and_clients_beyond_the_limits_are_turned_away() {
-    let mut limits = GatewayLimits {
-        connections_max: 2,
-        ..GatewayLimits::default()
-    };
+    let mut limits = GatewayLimits { connections_max: 2, ..GatewayLimits::default() };
     limits.store.clients_max = 1;
     let mut world = World::with(
         nym_testnet::gateway::GatewayConfig { limits, ..config() },

@@ -43,10 +43,7 @@ fn a_binary_frame_ends_a_connection_without_a_session() {
 fn a_link_with_undecodable_bytes_is_closed() {
     let mut world = World::new();
     world.handle(Event::LinkOpened(LinkId(5)));
-    world.handle(Event::LinkBytes {
-        link: LinkId(5),
-        bytes: &[9, 1, 0, 0],
-    });
+    world.handle(Event::LinkBytes { link: LinkId(5), bytes: &[9, 1, 0, 0] });
     assert_eq!(world.next(), Some(Action::CloseLink(LinkId(5))));
 }
 
@@ -101,20 +98,11 @@ fn feed(world: &mut World, input: &Input) {
         Input::Close(c) => world.disconnect(id(c)),
         Input::Text(c, text) => world.send_raw(id(c), text.clone()),
         Input::Binary(c, bytes) => world.send_binary(id(c), bytes.clone()),
-        Input::Pong(c, payload) => world.handle(Event::Pong {
-            connection: id(c),
-            payload,
-        }),
+        Input::Pong(c, payload) => world.handle(Event::Pong { connection: id(c), payload }),
         Input::Flushed(c, marker) => {
-            world.handle(Event::Flushed {
-                connection: id(c),
-                marker: *marker,
-            });
+            world.handle(Event::Flushed { connection: id(c), marker: *marker });
         }
-        Input::Link(bytes) => world.handle(Event::LinkBytes {
-            link: LinkId(1),
-            bytes,
-        }),
+        Input::Link(bytes) => world.handle(Event::LinkBytes { link: LinkId(1), bytes }),
         Input::Pass(micros) => world.pass(core::time::Duration::from_micros((*micros).into())),
     }
 }
@@ -134,6 +122,20 @@ proptest! {
         }
         prop_assert_eq!(world.gateway.sessions(), 0);
         prop_assert!(world.forwards().is_empty());
+    }
+
+    #[test]
+    fn the_same_seed_and_events_give_the_same_actions(
+        inputs in prop::collection::vec(any_input(), 0..20),
+    ) {
+        let run = || {
+            let mut world = World::new();
+            let (_, connection) = world.ready(1);
+            world.disconnect(connection);
+            inputs.iter().for_each(|input| feed(&mut world, input));
+            core::iter::from_fn(|| world.next()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(run(), run());
     }
 
     #[test]

@@ -35,9 +35,7 @@ fn the_recorded_final_hops_are_split_as_recorded() {
 
         let forwards = world.forwards();
         if let Some(next) = entry["ack_next_hop"].as_str() {
-            let [(to, frame)] = &forwards[..] else {
-                panic!("{name}: {forwards:?}")
-            };
+            let [(to, frame)] = &forwards[..] else { panic!("{name}: {forwards:?}") };
             let next: SocketAddr = next.parse().unwrap();
             assert_eq!(*to, NodeAddress::new(next), "{name}");
             let rotation = entry["ack_key_rotation"].as_u64().unwrap() as u8;
@@ -46,27 +44,14 @@ fn the_recorded_final_hops_are_split_as_recorded() {
         } else {
             assert!(forwards.is_empty(), "{name}");
         }
-        assert_eq!(
-            world.gateway.store().messages_for(&destination),
-            1,
-            "{name}"
-        );
-        assert_eq!(
-            stored(&mut world, &destination),
-            [bytes(entry, "pushed_message")],
-            "{name}"
-        );
+        assert_eq!(world.gateway.store().messages_for(&destination), 1, "{name}");
+        assert_eq!(stored(&mut world, &destination), [bytes(entry, "pushed_message")], "{name}");
     }
 }
 
 /// What the gateway holds for a client whose private key nobody knows.
 fn stored(world: &mut World, client: &IdentityKey) -> Vec<Vec<u8>> {
-    world
-        .gateway
-        .store()
-        .messages_of(client)
-        .map(<[u8]>::to_vec)
-        .collect()
+    world.gateway.store().messages_of(client).map(<[u8]>::to_vec).collect()
 }
 
 #[test]
@@ -128,10 +113,7 @@ fn stored_messages_come_after_the_response_to_a_registration() {
     // `register` takes every text up to the response itself
     let (client, _) = world.register(1);
     let pushes = world.pushes(&client.key, true);
-    assert_eq!(
-        pushes.iter().map(|push| push[0]).collect::<Vec<_>>(),
-        [1, 2]
-    );
+    assert_eq!(pushes.iter().map(|push| push[0]).collect::<Vec<_>>(), [1, 2]);
 }
 
 /// All pushes up to the next text, whose flushes are confirmed, and that text.
@@ -141,16 +123,10 @@ fn until_text(world: &mut World, client: &Client) -> (Vec<u8>, String) {
     let mut pushed = Vec::new();
     loop {
         match world.next().unwrap() {
-            Action::Send {
-                frame: WsFrame::Binary(frame),
-                ..
-            } => {
+            Action::Send { frame: WsFrame::Binary(frame), .. } => {
                 pushed.push(open_push(&client.key, frame.into()).unwrap()[0]);
             }
-            Action::Send {
-                frame: WsFrame::Text(text),
-                ..
-            } => return (pushed, text),
+            Action::Send { frame: WsFrame::Text(text), .. } => return (pushed, text),
             Action::Flush { connection, marker } => {
                 world.handle(nym_testnet::gateway::Event::Flushed { connection, marker });
             }
@@ -189,10 +165,7 @@ fn pages_that_were_not_written_are_delivered_again() {
 
 #[test]
 fn a_slow_client_gets_everything_in_order_through_the_store() {
-    let limits = GatewayLimits {
-        push_window: 40,
-        ..GatewayLimits::default()
-    };
+    let limits = GatewayLimits { push_window: 40, ..GatewayLimits::default() };
     let mut world = World::with(GatewayConfig { limits, ..config() }, GatewayStore::new());
     let (client, _) = world.ready(1);
     for content in 0..100 {
@@ -200,10 +173,7 @@ fn a_slow_client_gets_everything_in_order_through_the_store() {
     }
     assert_eq!(world.gateway.store().messages(), 60);
     let pushes = world.pushes(&client.key, true);
-    assert_eq!(
-        pushes.iter().map(|push| push[0]).collect::<Vec<_>>(),
-        (0..100).collect::<Vec<_>>()
-    );
+    assert_eq!(pushes.iter().map(|push| push[0]).collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
     assert_eq!(world.gateway.store().messages(), 0);
 }
 

@@ -10,10 +10,7 @@ use nym_testnet::gateway::{GatewayConfig, GatewayStore};
 use crate::support::{World, address, config, error_text};
 
 fn send(remaining_bandwidth: i64) -> GatewayText {
-    GatewayText::Send {
-        remaining_bandwidth,
-        upgrade_mode: false,
-    }
+    GatewayText::Send { remaining_bandwidth, upgrade_mode: false }
 }
 
 #[test]
@@ -36,23 +33,11 @@ fn without_bandwidth_nothing_is_forwarded_until_the_client_claims() {
     let (client, connection) = world.register(1);
     let frame = world.forward_request(&client, PacketSize::Ack);
     world.send_binary(connection, frame.clone());
-    assert_eq!(
-        world.text(),
-        GatewayText::OutOfBandwidth {
-            required: 386,
-            available: 0
-        }
-    );
+    assert_eq!(world.text(), GatewayText::OutOfBandwidth { required: 386, available: 0 });
     assert!(world.forwards().is_empty());
     let claim = world.request(connection, &ClientText::ClaimFreeBandwidth);
     let available_total = FREE_GRANT;
-    assert_eq!(
-        claim,
-        GatewayText::Bandwidth {
-            available_total,
-            upgrade_mode: false
-        }
-    );
+    assert_eq!(claim, GatewayText::Bandwidth { available_total, upgrade_mode: false });
     world.send_binary(connection, frame);
     assert_eq!(world.forwards().len(), 1);
 }
@@ -64,13 +49,7 @@ fn free_bandwidth_is_gone_after_midnight() {
     world.pass_secs(12 * 3600);
     let frame = world.forward_request(&client, PacketSize::Regular);
     world.send_binary(connection, frame);
-    assert_eq!(
-        world.text(),
-        GatewayText::OutOfBandwidth {
-            required: 2413,
-            available: 0
-        }
-    );
+    assert_eq!(world.text(), GatewayText::OutOfBandwidth { required: 2413, available: 0 });
 }
 
 #[test]
@@ -94,15 +73,10 @@ fn bandwidth_survives_reconnection_and_restart() {
 
 #[test]
 fn a_gateway_that_enforces_credentials_grants_nothing() {
-    let config = GatewayConfig {
-        enforce_credentials: true,
-        ..config()
-    };
+    let config = GatewayConfig { enforce_credentials: true, ..config() };
     let mut world = World::with(config, GatewayStore::new());
     let (_, connection) = world.register(1);
-    assert!(error_text(
-        &world.request(connection, &ClientText::ClaimFreeBandwidth)
-    ));
+    assert!(error_text(&world.request(connection, &ClientText::ClaimFreeBandwidth)));
 }
 
 #[test]
@@ -114,16 +88,10 @@ fn every_request_gets_one_response_in_order_and_errors_do_not_end_the_session() 
     world.send_binary(connection, frame.clone());
     world.send_binary(connection, frame.slice(..frame.len() - 1));
     world.send_raw(connection, ClientText::SupportedProtocol.encode());
-    world.send_raw(
-        connection,
-        ClientText::Retired(Retired::Authenticate).encode(),
-    );
+    world.send_raw(connection, ClientText::Retired(Retired::Authenticate).encode());
     let token = Token::new("a.b.c".to_owned());
     world.send_raw(connection, ClientText::UpgradeModeJwt { token }.encode());
-    let credential = ClientText::EcashCredential {
-        enc_credential: vec![1],
-        nonce: vec![0; 12],
-    };
+    let credential = ClientText::EcashCredential { enc_credential: vec![1], nonce: vec![0; 12] };
     world.send_raw(connection, credential.encode());
     world.send_binary(connection, frame);
 
@@ -150,19 +118,12 @@ fn encrypted_requests_are_acknowledged_and_forget_me_forgets() {
             other => panic!("{other:?}"),
         }
     };
-    let remember = InnerRequest::RememberMe {
-        session_type: SessionType::Mixnet,
-    };
+    let remember = InnerRequest::RememberMe { session_type: SessionType::Mixnet };
     assert_eq!(ask(&mut world, remember), InnerResponse::RememberMeAck {});
-    let forget = InnerRequest::ForgetMe {
-        client: true,
-        stats: true,
-    };
+    let forget = InnerRequest::ForgetMe { client: true, stats: true };
     assert_eq!(ask(&mut world, forget), InnerResponse::ForgetMeAck {});
     assert_eq!(world.gateway.store().clients(), 0);
-    assert!(error_text(
-        &world.request(connection, &ClientText::ClaimFreeBandwidth)
-    ));
+    assert!(error_text(&world.request(connection, &ClientText::ClaimFreeBandwidth)));
     let frame = world.forward_request(&client, PacketSize::Regular);
     world.send_binary(connection, frame);
     assert!(error_text(&world.text()));
@@ -172,11 +133,6 @@ fn encrypted_requests_are_acknowledged_and_forget_me_forgets() {
 fn an_encrypted_request_under_another_key_is_an_error() {
     let mut world = World::new();
     let (_, connection) = world.ready(1);
-    let text = EncryptedText {
-        ciphertext: vec![0; 40],
-        nonce: vec![0; 11],
-    };
-    assert!(error_text(
-        &world.request(connection, &ClientText::Encrypted(text))
-    ));
+    let text = EncryptedText { ciphertext: vec![0; 40], nonce: vec![0; 11] };
+    assert!(error_text(&world.request(connection, &ClientText::Encrypted(text))));
 }

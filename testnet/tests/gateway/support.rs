@@ -55,10 +55,7 @@ pub(crate) fn address(last: u8) -> NodeAddress {
 pub(crate) fn config() -> GatewayConfig {
     GatewayConfig {
         seed: [1; 32],
-        schedule: KeySchedule::Manual(HeldRotations {
-            primary: 1,
-            secondary: Some(2),
-        }),
+        schedule: KeySchedule::Manual(HeldRotations { primary: 1, secondary: Some(2) }),
         egress: Egress::Open,
         enforce_credentials: false,
         limits: GatewayLimits::default(),
@@ -66,10 +63,7 @@ pub(crate) fn config() -> GatewayConfig {
 }
 
 pub(crate) fn keys(sphinx: PrivateKey) -> GatewayKeys {
-    GatewayKeys {
-        identity: identity(40),
-        sphinx: SphinxKeys::fixed(sphinx),
-    }
+    GatewayKeys { identity: identity(40), sphinx: SphinxKeys::fixed(sphinx) }
 }
 
 pub(crate) fn error_text(text: &GatewayText) -> bool {
@@ -100,8 +94,7 @@ impl World {
 
     pub(crate) fn handle(&mut self, event: Event<'_>) {
         self.gateway.handle(self.now, event);
-        self.actions
-            .extend(core::iter::from_fn(|| self.gateway.poll_action()));
+        self.actions.extend(core::iter::from_fn(|| self.gateway.poll_action()));
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -150,10 +143,9 @@ impl World {
     /// The next action, which must be a text.
     pub(crate) fn text(&mut self) -> GatewayText {
         match self.next() {
-            Some(Action::Send {
-                frame: WsFrame::Text(text),
-                ..
-            }) => GatewayText::decode(&text).unwrap(),
+            Some(Action::Send { frame: WsFrame::Text(text), .. }) => {
+                GatewayText::decode(&text).unwrap()
+            }
             other => panic!("not a text: {other:?}"),
         }
     }
@@ -163,10 +155,7 @@ impl World {
         let mut pushes = Vec::new();
         while let Some(action) = self.next() {
             match action {
-                Action::Send {
-                    frame: WsFrame::Binary(frame),
-                    ..
-                } => {
+                Action::Send { frame: WsFrame::Binary(frame), .. } => {
                     pushes.push(open_push(key, BytesMut::from(frame)).unwrap().freeze());
                 }
                 Action::Flush { connection, marker } if confirm => {
@@ -214,16 +203,10 @@ impl World {
         let (state, text) = state.handle(&self.payload()).unwrap();
         self.send_raw(connection, text);
         let established = state.handle(&self.payload()).unwrap();
-        let register = GatewayText::Register {
-            protocol_version: 6,
-            status: true,
-            upgrade_mode: false,
-        };
+        let register =
+            GatewayText::Register { protocol_version: 6, status: true, upgrade_mode: false };
         assert_eq!(self.text(), register);
-        Client {
-            identity,
-            key: established.shared_key,
-        }
+        Client { identity, key: established.shared_key }
     }
 
     pub(crate) fn register(&mut self, seed: u8) -> (Client, ConnectionId) {
@@ -270,10 +253,7 @@ impl World {
     pub(crate) fn deliver(&mut self, to: &IdentityKey, size: PacketSize, plaintext: &[u8]) {
         let mut packet = vec![0; size.packet_len()];
         packet[PLAINTEXT_OFFSET..PLAINTEXT_OFFSET + plaintext.len()].copy_from_slice(plaintext);
-        let route = [Hop {
-            address: address(9),
-            key: sphinx_key().public(),
-        }];
+        let route = [Hop { address: address(9), key: sphinx_key().public() }];
         let (delays, len) = ([Delay::default()], plaintext.len());
         SphinxBuilder::new()
             .build_packet(&route, &delays, to, len, &mut packet, &mut self.stream)
@@ -289,10 +269,7 @@ impl World {
     ) {
         let mut bytes = FrameHeader { size, rotation }.to_bytes().to_vec();
         bytes.extend_from_slice(packet);
-        self.handle(Event::LinkBytes {
-            link: LINK,
-            bytes: &bytes,
-        });
+        self.handle(Event::LinkBytes { link: LINK, bytes: &bytes });
     }
 
     /// Delivers an ack of 21 bytes; the shortest way to push something.

@@ -36,11 +36,7 @@ impl Bob {
         let thread = std::thread::Builder::new()
             .name("bob".to_owned())
             .spawn(move || live(party, &note, &stopped))?;
-        Ok(Self {
-            notes,
-            stop,
-            thread,
-        })
+        Ok(Self { notes, stop, thread })
     }
 
     /// Shuts Bob's client down and returns its counters.
@@ -51,10 +47,7 @@ impl Bob {
 }
 
 fn live(party: Party, note: &Sender<Note>, stopped: &Receiver<()>) -> Option<Stats> {
-    let options = Options {
-        seed: Some(party.seed),
-        ..Options::default()
-    };
+    let options = Options { seed: Some(party.seed), ..Options::default() };
     let client = match nym_runtime_std::connect(party.config, party.identity, options) {
         Ok(client) => client,
         Err(error) => {
@@ -72,10 +65,7 @@ fn live(party: Party, note: &Sender<Note>, stopped: &Receiver<()>) -> Option<Sta
         if let Err(error) = reply(&client, &delivery, answer) {
             let _ = note.send(Note::Failed(error));
         }
-        let _ = note.send(Note::Received {
-            data: delivery.data,
-            at,
-        });
+        let _ = note.send(Note::Received { data: delivery.data, at });
     }
     let stats = client.stats();
     let _ = client.shutdown(Shutdown::Now);
@@ -86,10 +76,7 @@ fn reply(client: &Client, delivery: &Delivery, answer: String) -> Result<(), Str
     let DeliveryOrigin::Anonymous(tag) = delivery.origin else {
         return Err("Bob got a message that cannot be answered".to_owned());
     };
-    client
-        .reply(tag, answer)
-        .map(drop)
-        .map_err(|error| format!("Bob could not answer: {error}"))
+    client.reply(tag, answer).map(drop).map_err(|error| format!("Bob could not answer: {error}"))
 }
 
 /// Bob greets who greets, and acknowledges everything else by its hash.

@@ -49,17 +49,10 @@ pub(crate) struct Figures {
 /// Runs the conversation and notes in `figures` how far it got.
 pub(crate) fn run(parts: Parts, screen: &Screen, figures: &mut Figures) -> anyhow::Result<()> {
     let bob = Bob::start(parts.bob).context("Bob's thread could not be started")?;
-    let options = Options {
-        seed: Some(parts.alice.seed),
-        ..Options::default()
-    };
+    let options = Options { seed: Some(parts.alice.seed), ..Options::default() };
     let connecting = nym_runtime_smol::connect(parts.alice.config, parts.alice.identity, options);
     let client = smol::block_on(connecting).context("Alice could not connect")?;
-    let alice = Alice {
-        client,
-        bob: &bob,
-        deadline: parts.deadline,
-    };
+    let alice = Alice { client, bob: &bob, deadline: parts.deadline };
     let result = alice.talk(Bytes::from(parts.file), screen, figures);
     figures.alice_stats = alice.client.stats();
     let ended = smol::block_on(alice.client.shutdown(Shutdown::Now));
@@ -152,41 +145,27 @@ impl Alice<'_> {
     }
 
     fn send(&self, bob: Recipient, data: Bytes, lane: Lane) -> anyhow::Result<Receipt> {
-        let target = Target::Anonymous {
-            recipient: bob,
-            surbs: SURBS,
-        };
-        let options = SendOptions {
-            lane,
-            ..SendOptions::default()
-        };
+        let target = Target::Anonymous { recipient: bob, surbs: SURBS };
+        let options = SendOptions { lane, ..SendOptions::default() };
         smol::block_on(self.client.send_with(target, data, options)).context("Alice could not send")
     }
 
     fn lane_len(&self) -> anyhow::Result<u64> {
-        Ok(
-            smol::block_on(self.client.lane_len(FILE_LANE)).context("Alice's client ended early")?
-                as u64,
-        )
+        Ok(smol::block_on(self.client.lane_len(FILE_LANE)).context("Alice's client ended early")?
+            as u64)
     }
 
     fn note(&self) -> anyhow::Result<Note> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        match self
-            .bob
-            .notes
-            .recv_timeout(left)
-            .context("Bob said nothing in time")?
-        {
+        match self.bob.notes.recv_timeout(left).context("Bob said nothing in time")? {
             Note::Failed(reason) => Err(anyhow!(reason)),
             note => Ok(note),
         }
     }
 
     fn reply(&self, what: &str) -> anyhow::Result<Delivery> {
-        let delivery = self
-            .in_time(self.client.recv())
-            .with_context(|| format!("{what} did not arrive"))?;
+        let delivery =
+            self.in_time(self.client.recv()).with_context(|| format!("{what} did not arrive"))?;
         Ok(delivery?)
     }
 

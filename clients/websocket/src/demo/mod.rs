@@ -49,12 +49,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let mut figures = Figures::default();
     let result = conversation::run(parts, &screen, &mut figures);
-    let report = Report {
-        figures,
-        seed,
-        elapsed: started.elapsed(),
-        network: network.stats(),
-    };
+    let report = Report { figures, seed, elapsed: started.elapsed(), network: network.stats() };
     if args.json {
         println!("{}", report.to_json());
     } else {
@@ -84,30 +79,19 @@ impl Party {
     ) -> anyhow::Result<Self> {
         let mut stream = entropy.stream(purpose);
         let gateways = network.gateways();
-        let gateway = gateways
-            .get(gateway)
-            .context("the network has too few gateways")?
-            .identity;
+        let gateway = gateways.get(gateway).context("the network has too few gateways")?.identity;
         let mut config = Config::new(Network::Directory(vec![network.directory_url()]));
         config.gateway = GatewayChoice::Given(gateway);
         if args.no_cover {
             config.traffic = Traffic::without_cover();
         }
-        Ok(Self {
-            config,
-            identity: Identity::generate(&mut stream),
-            seed: stream.bytes(),
-        })
+        Ok(Self { config, identity: Identity::generate(&mut stream), seed: stream.bytes() })
     }
 }
 
 fn start_network(args: &DemoArgs, entropy: &Entropy) -> anyhow::Result<Loopback> {
     let seed = entropy.stream(NETWORK_SEED).bytes();
-    let config = LoopbackConfig {
-        seed,
-        loss: args.loss,
-        ..LoopbackConfig::default()
-    };
+    let config = LoopbackConfig { seed, loss: args.loss, ..LoopbackConfig::default() };
     Loopback::start(config).context("the embedded network could not be started")
 }
 

@@ -30,15 +30,8 @@ impl Report {
 
     /// Bytes of the file per second.
     pub(crate) fn throughput(&self) -> f64 {
-        let seconds = self
-            .figures
-            .file_time
-            .map_or(0.0, |time| time.as_secs_f64());
-        if seconds > 0.0 {
-            self.figures.file_bytes as f64 / seconds
-        } else {
-            0.0
-        }
+        let seconds = self.figures.file_time.map_or(0.0, |time| time.as_secs_f64());
+        if seconds > 0.0 { self.figures.file_bytes as f64 / seconds } else { 0.0 }
     }
 
     /// Packets the mix nodes dropped on purpose.
@@ -53,16 +46,10 @@ impl Report {
             (figures.delivered, "the greeting did not arrive"),
             (figures.replied, "the answer did not arrive"),
             (figures.file_intact, "the file arrived damaged"),
-            (
-                figures.hash_confirmed,
-                "Bob confirmed another hash than that of the file",
-            ),
+            (figures.hash_confirmed, "Bob confirmed another hash than that of the file"),
         ];
-        let failed: Vec<&str> = checks
-            .iter()
-            .filter(|(ok, _)| !ok)
-            .map(|(_, text)| *text)
-            .collect();
+        let failed: Vec<&str> =
+            checks.iter().filter(|(ok, _)| !ok).map(|(_, text)| *text).collect();
         (!failed.is_empty()).then(|| failed.join("; "))
     }
 

@@ -47,10 +47,9 @@ impl Screen {
     }
 
     pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) {
-        for (name, address) in [
-            ("Alice, on the async runtime", alice),
-            ("Bob, on the blocking runtime", bob),
-        ] {
+        for (name, address) in
+            [("Alice, on the async runtime", alice), ("Bob, on the blocking runtime", bob)]
+        {
             self.line(&format!(
                 "\n{name}\n  address    {address}\n  gateway    {}",
                 address.gateway
@@ -67,11 +66,7 @@ impl Screen {
     }
 
     pub(crate) fn progress(&self, fragments: u64) -> Progress {
-        let bar = if self.is_silent {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new(fragments)
-        };
+        let bar = if self.is_silent { ProgressBar::hidden() } else { ProgressBar::new(fragments) };
         if let Ok(style) = ProgressStyle::with_template(
             "Alice -> Bob   file {bar:40} {pos}/{len} packets, {eta} left",
         ) {
@@ -91,10 +86,7 @@ impl Screen {
         let seconds = figures.file_time.unwrap_or_default().as_secs_f64();
         let rate = report.throughput() / 1000.0;
         for line in [
-            format!(
-                "Alice -> Bob   file of {} bytes: {verdict}\n",
-                figures.file_bytes
-            ),
+            format!("Alice -> Bob   file of {} bytes: {verdict}\n", figures.file_bytes),
             format!("  one way            {}", millis(figures.one_way)),
             format!("  round trip         {}", millis(figures.round_trip)),
             format!("  file               {seconds:.1} s, {rate:.1} kB/s"),

@@ -23,12 +23,7 @@ impl ClientHandshake {
         version: ProtocolVersion,
         stream: &mut Stream,
     ) -> (AwaitingMaterial, String) {
-        Self::start_with(
-            identity,
-            gateway,
-            version,
-            HandshakeRandomness::draw(stream),
-        )
+        Self::start_with(identity, gateway, version, HandshakeRandomness::draw(stream))
     }
 
     /// As [`start`](Self::start), with the randomness given.
@@ -88,20 +83,10 @@ impl AwaitingMaterial {
 
         let mut data = Vec::with_capacity(SEALED);
         let nonce = &self.randomness.nonce;
-        seal_signature(
-            &self.identity,
-            &self.public,
-            &theirs,
-            &key,
-            nonce,
-            &mut data,
-        );
+        seal_signature(&self.identity, &self.public, &theirs, &key, nonce, &mut data);
         // from here on the client repeats the gateway's stamp (protocol: gateway 5.6)
         let text = HandshakePayload::text(stamp.get(), &data);
-        let state = AwaitingConfirmation {
-            key,
-            version: self.version,
-        };
+        let state = AwaitingConfirmation { key, version: self.version };
         Ok((state, text))
     }
 }
@@ -125,14 +110,9 @@ impl AwaitingConfirmation {
     /// Takes the gateway's verdict. After success the `register` response follows.
     pub fn handle(self, message: &HandshakePayload) -> Result<Established, HandshakeError> {
         match *message.data {
-            [SUCCESS] => Ok(Established {
-                shared_key: self.key,
-                version: self.version,
-            }),
+            [SUCCESS] => Ok(Established { shared_key: self.key, version: self.version }),
             [status] => Err(HandshakeError::Refused(status)),
-            _ => Err(HandshakeError::Malformed(
-                "the gateway's verdict has 1 byte",
-            )),
+            _ => Err(HandshakeError::Malformed("the gateway's verdict has 1 byte")),
         }
     }
 }

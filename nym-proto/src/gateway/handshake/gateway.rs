@@ -16,10 +16,8 @@ pub struct GatewayHandshake;
 impl GatewayHandshake {
     /// Who claims to register, to look for a live session before the handshake begins.
     pub fn client(init: &HandshakePayload) -> Result<IdentityKey, HandshakeError> {
-        let bytes = init
-            .data
-            .first_chunk()
-            .ok_or(HandshakeError::Malformed("no client identity"))?;
+        let bytes =
+            init.data.first_chunk().ok_or(HandshakeError::Malformed("no client identity"))?;
         IdentityKey::from_bytes(*bytes)
             .map_err(|_| HandshakeError::Malformed("the client identity is no key"))
     }
@@ -52,13 +50,7 @@ impl GatewayHandshake {
         let nonce = &randomness.nonce;
         seal_signature(identity, &public, &theirs, &key, nonce, &mut data);
         let text = HandshakePayload::text(version.get(), &data);
-        let state = AwaitingClientMaterial {
-            client,
-            version,
-            public,
-            theirs,
-            key,
-        };
+        let state = AwaitingClientMaterial { client, version, public, theirs, key };
         Ok((state, text))
     }
 }
@@ -92,11 +84,8 @@ impl AwaitingClientMaterial {
             .map_err(|_| HandshakeError::Malformed("the client's material has 92 bytes"))?;
         check_signature(sealed, &self.client, &self.theirs, &self.public, &self.key)?;
         let text = HandshakePayload::text(self.version.get(), &[SUCCESS]);
-        let registered = Registered {
-            client: self.client,
-            shared_key: self.key,
-            version: self.version,
-        };
+        let registered =
+            Registered { client: self.client, shared_key: self.key, version: self.version };
         Ok((registered, text))
     }
 }

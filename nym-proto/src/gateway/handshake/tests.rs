@@ -69,25 +69,13 @@ fn an_ephemeral_key_of_low_order_is_refused_by_both_sides() {
     let run = Run::new([7; 32], ProtocolVersion::CURRENT);
     let mut data = run.client.public().as_bytes().to_vec();
     data.extend([0; 48]);
-    let init = HandshakePayload {
-        protocol_version: 6,
-        data,
-    };
+    let init = HandshakePayload { protocol_version: 6, data };
     let error = GatewayHandshake::accept(&run.gateway, &init, &mut run.stream(1)).unwrap_err();
-    assert_eq!(
-        error,
-        HandshakeError::Malformed("an ephemeral key of low order")
-    );
+    assert_eq!(error, HandshakeError::Malformed("an ephemeral key of low order"));
 
-    let material = HandshakePayload {
-        protocol_version: 6,
-        data: vec![0; GATEWAY_MATERIAL],
-    };
+    let material = HandshakePayload { protocol_version: 6, data: vec![0; GATEWAY_MATERIAL] };
     let error = run.awaiting_material().handle(&material).unwrap_err();
-    assert_eq!(
-        error,
-        HandshakeError::Malformed("an ephemeral key of low order")
-    );
+    assert_eq!(error, HandshakeError::Malformed("an ephemeral key of low order"));
 }
 
 #[test]

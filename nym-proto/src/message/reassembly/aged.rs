@@ -24,12 +24,7 @@ struct Entry<V> {
 
 impl<V> Default for AgedMap<V> {
     fn default() -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            order: BTreeMap::new(),
-            next: 0,
-            latest: Instant::START,
-        }
+        Self { entries: BTreeMap::new(), order: BTreeMap::new(), next: 0, latest: Instant::START }
     }
 }
 
@@ -75,10 +70,6 @@ impl<V> AgedMap<V> {
     /// Removes the oldest entry if it is `age` old or older.
     pub(super) fn pop_older(&mut self, now: Instant, age: Duration) -> Option<V> {
         let oldest = self.oldest()?;
-        if oldest + age <= now {
-            self.pop()
-        } else {
-            None
-        }
+        if oldest + age <= now { self.pop() } else { None }
     }
 }

@@ -24,13 +24,7 @@ pub(super) fn follow(sets: &AgedMap<PendingSet>, key: Key, bytes_max: usize) -> 
     let Some(bytes_left) = bytes_max.checked_sub(len) else {
         return Chain::Broken(DropReason::TooLarge, vec![start]);
     };
-    let mut walk = Walk {
-        sets,
-        origin,
-        start,
-        bytes_left,
-        way: Vec::new(),
-    };
+    let mut walk = Walk { sets, origin, start, bytes_left, way: Vec::new() };
     let front = walk.run(PendingSet::previous, PendingSet::next);
     walk.way.reverse();
     walk.way.push(start);
@@ -78,18 +72,14 @@ impl<'a> Walk<'a> {
                 return Err(DropReason::Circle);
             }
             self.way.push(there);
-            self.bytes_left = self
-                .bytes_left
-                .checked_sub(other.payload_len())
-                .ok_or(DropReason::TooLarge)?;
+            self.bytes_left =
+                self.bytes_left.checked_sub(other.payload_len()).ok_or(DropReason::TooLarge)?;
             here = there;
             next = Some(ahead(other));
         }
     }
 
     fn complete(&self, id: SetId) -> Option<&'a PendingSet> {
-        self.sets
-            .get((self.origin, id))
-            .filter(|set| set.is_complete())
+        self.sets.get((self.origin, id)).filter(|set| set.is_complete())
     }
 }

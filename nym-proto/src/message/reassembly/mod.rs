@@ -204,10 +204,7 @@ impl Reassembler {
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         let stale = self.pending.oldest().map(|at| at + self.limits.stale_after);
-        let old = self
-            .finished
-            .oldest()
-            .map(|at| at + self.limits.finished_for);
+        let old = self.finished.oldest().map(|at| at + self.limits.finished_for);
         stale.into_iter().chain(old).min()
     }
 
@@ -258,9 +255,7 @@ impl Reassembler {
         if rest_of_set.max(payload.len()) > self.limits.message_bytes_max {
             return Err(DropReason::TooLarge);
         }
-        let mut set = self
-            .take(key)
-            .unwrap_or_else(|| PendingSet::new(header.total));
+        let mut set = self.take(key).unwrap_or_else(|| PendingSet::new(header.total));
         set.place(&header, hash, payload);
         let is_complete = set.is_complete();
         if is_complete && set.is_unlinked() {
@@ -269,11 +264,7 @@ impl Reassembler {
         self.make_room(set.charge())?;
         self.bytes += set.charge();
         self.pending.insert(now, key, set);
-        if is_complete {
-            self.finish(now, key)
-        } else {
-            Ok(Inserted::Incomplete)
-        }
+        if is_complete { self.finish(now, key) } else { Ok(Inserted::Incomplete) }
     }
 
     /// True if the fragment is one of a set that became a message.

@@ -45,13 +45,7 @@ struct Slot {
 
 impl PendingSet {
     pub(super) fn new(total: u8) -> Self {
-        Self {
-            total,
-            slots: Vec::new(),
-            payload_len: 0,
-            previous: None,
-            next: None,
-        }
+        Self { total, slots: Vec::new(), payload_len: 0, previous: None, next: None }
     }
 
     /// Whether the fragment belongs here and its place is free.
@@ -72,11 +66,7 @@ impl PendingSet {
         let Err(index) = self.find(header.position) else {
             return;
         };
-        let slot = Slot {
-            position: header.position,
-            hash,
-            payload: payload.into(),
-        };
+        let slot = Slot { position: header.position, hash, payload: payload.into() };
         self.slots.insert(index, slot);
         self.payload_len += payload.len();
         self.previous = self.previous.or(header.previous);
@@ -124,7 +114,6 @@ impl PendingSet {
     }
 
     fn find(&self, position: u8) -> Result<usize, usize> {
-        self.slots
-            .binary_search_by_key(&position, |slot| slot.position)
+        self.slots.binary_search_by_key(&position, |slot| slot.position)
     }
 }

@@ -112,10 +112,7 @@ fn a_fragment_that_disagrees_about_the_total_is_dropped() {
     let mut reassembler = Reassembler::new(ReassemblyLimits::default());
     reassembler.insert(NOW, Origin::Open, &header(7, 2, 1), b"a");
     let dropped = reassembler.insert(NOW, Origin::Open, &header(7, 200, 150), b"b");
-    let reason = DropReason::TotalMismatch {
-        known: 2,
-        given: 200,
-    };
+    let reason = DropReason::TotalMismatch { known: 2, given: 200 };
     assert_eq!(dropped, Inserted::Dropped(reason));
     let done = reassembler.insert(NOW, Origin::Open, &header(7, 2, 2), &[1]);
     assert!(matches!(done, Inserted::Complete { .. }));
@@ -174,10 +171,7 @@ fn a_neighbour_that_is_not_linked_back_is_not_joined() {
 
 #[test]
 fn a_message_of_too_many_bytes_is_dropped_as_soon_as_that_is_known() {
-    let limits = ReassemblyLimits {
-        message_bytes_max: 600,
-        ..ReassemblyLimits::default()
-    };
+    let limits = ReassemblyLimits { message_bytes_max: 600, ..ReassemblyLimits::default() };
     let mut reassembler = Reassembler::new(limits);
     let dropped = reassembler.insert(NOW, Origin::Open, &header(9, 255, 3), b"abc");
     assert_eq!(dropped, Inserted::Dropped(DropReason::TooLarge));
@@ -192,10 +186,7 @@ fn a_message_of_too_many_bytes_is_dropped_as_soon_as_that_is_known() {
 
 #[test]
 fn the_set_that_waited_longest_makes_room() {
-    let limits = ReassemblyLimits {
-        sets_max: 2,
-        ..ReassemblyLimits::default()
-    };
+    let limits = ReassemblyLimits { sets_max: 2, ..ReassemblyLimits::default() };
     let mut reassembler = Reassembler::new(limits);
     for (set, position) in [(1, 1), (2, 1), (1, 2), (3, 1)] {
         reassembler.insert(NOW, Origin::Open, &header(set, 3, position), b"a");
@@ -208,10 +199,7 @@ fn the_set_that_waited_longest_makes_room() {
 
 #[test]
 fn a_message_that_is_complete_at_once_evicts_nothing() {
-    let limits = ReassemblyLimits {
-        sets_max: 1,
-        ..ReassemblyLimits::default()
-    };
+    let limits = ReassemblyLimits { sets_max: 1, ..ReassemblyLimits::default() };
     let mut reassembler = Reassembler::new(limits);
     reassembler.insert(NOW, Origin::Open, &header(1, 2, 1), b"a");
     let done = reassembler.insert(NOW, Origin::Open, &header(2, 1, 1), &[1]);
@@ -227,10 +215,7 @@ fn stale_sets_go_in_batches() {
         reassembler.insert(NOW, Origin::Open, &header(set, 3, 1), b"a");
     }
     let due = NOW + limits.stale_after;
-    assert_eq!(
-        reassembler.expire(Instant::from_nanos(due.as_nanos() - 1)),
-        0
-    );
+    assert_eq!(reassembler.expire(Instant::from_nanos(due.as_nanos() - 1)), 0);
     assert_eq!(reassembler.expire(due), EXPIRE_BATCH);
     assert_eq!(reassembler.next_expiry(), Some(due));
     assert_eq!(reassembler.expire(due), 100 - EXPIRE_BATCH);

@@ -86,10 +86,7 @@ fn agree(a: &Metadata, b: &Metadata) -> Result<(), AssembleError> {
         return Err(AssembleError::EpochMismatch(a, b));
     }
     if a.rotation_id != b.rotation_id {
-        return Err(AssembleError::RotationMismatch(
-            a.rotation_id,
-            b.rotation_id,
-        ));
+        return Err(AssembleError::RotationMismatch(a.rotation_id, b.rotation_id));
     }
     if a.status != b.status {
         return Err(AssembleError::StatusMismatch);
@@ -130,10 +127,7 @@ mod tests {
     fn one_list_of_all_nodes_is_enough() {
         let rewarded = parts(6).rewarded;
         assert!(assemble(&rewarded, vec![page(1..=6)], vec![], 50).is_ok());
-        assert_eq!(
-            assemble(&rewarded, vec![], vec![], 50),
-            Err(AssembleError::NoPages)
-        );
+        assert_eq!(assemble(&rewarded, vec![], vec![], 50), Err(AssembleError::NoPages));
     }
 
     #[test]

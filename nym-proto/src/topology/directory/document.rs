@@ -71,28 +71,19 @@ mod tests {
     #[test]
     fn missing_members_are_empty_and_unknown_ones_are_ignored() {
         let set = RewardedSet::decode(br#"{"layer2":[5],"colour":{"x":[1]}}"#).unwrap();
-        let expected = RewardedSet {
-            layer2: vec![5],
-            ..RewardedSet::default()
-        };
+        let expected = RewardedSet { layer2: vec![5], ..RewardedSet::default() };
         assert_eq!(set, expected);
     }
 
     #[test]
     fn too_many_assignments_and_too_long_bodies_are_refused() {
-        let set = RewardedSet {
-            standby: vec![1; NODES_MAX + 1],
-            ..RewardedSet::default()
-        };
+        let set = RewardedSet { standby: vec![1; NODES_MAX + 1], ..RewardedSet::default() };
         assert_eq!(
             RewardedSet::decode(set.encode().as_bytes()),
             Err(DocumentError::TooManyNodes(NODES_MAX + 1))
         );
         let body = vec![b' '; BODY_MAX + 1];
-        assert_eq!(
-            RewardedSet::decode(&body),
-            Err(DocumentError::TooLong(BODY_MAX + 1))
-        );
+        assert_eq!(RewardedSet::decode(&body), Err(DocumentError::TooLong(BODY_MAX + 1)));
     }
 
     fn ids() -> impl Strategy<Value = Vec<u32>> {

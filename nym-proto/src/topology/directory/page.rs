@@ -151,11 +151,7 @@ impl NodePage {
         for (index, raw) in document.nodes.data.0.into_iter().enumerate() {
             match read_node(raw).and_then(RawNode::into_node) {
                 Ok(node) => nodes.push(node),
-                Err(error) => rejected.push(RejectedNode {
-                    index,
-                    id: number(raw),
-                    error,
-                }),
+                Err(error) => rejected.push(RejectedNode { index, id: number(raw), error }),
             }
         }
         let metadata = document.metadata;
@@ -187,11 +183,8 @@ impl NodePage {
             Status::Fresh => json!({ "fresh": null }),
         };
         let refreshed_at = self.metadata.refreshed_at.unwrap_or_default();
-        let data: Vec<Value> = self
-            .nodes
-            .iter()
-            .map(|node| node_json(node, rewarded.role(node.id)))
-            .collect();
+        let data: Vec<Value> =
+            self.nodes.iter().map(|node| node_json(node, rewarded.role(node.id))).collect();
         json!({
             "metadata": {
                 "status": status,
@@ -210,12 +203,8 @@ impl NodePage {
 
 impl RawNode<'_> {
     fn into_node(self) -> Result<Node, NodeError> {
-        let ip_addresses: Vec<IpAddr> = self
-            .ip_addresses
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .take(IPS_MAX)
-            .collect();
+        let ip_addresses: Vec<IpAddr> =
+            self.ip_addresses.iter().filter_map(|text| text.parse().ok()).take(IPS_MAX).collect();
         let &first = ip_addresses.first().ok_or(NodeError::NoIpAddress)?;
         Ok(Node {
             id: self.node_id,

@@ -87,10 +87,7 @@ impl Pages {
     fn check(&self, page: &NodePage) -> Result<NextPage, PagesError> {
         let expected = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
         if page.page != expected {
-            return Err(PagesError::OutOfOrder {
-                expected,
-                got: page.page,
-            });
+            return Err(PagesError::OutOfOrder { expected, got: page.page });
         }
         if self.metadata().is_some_and(|first| *first != page.metadata) {
             return Err(PagesError::MetadataChanged);
@@ -104,10 +101,7 @@ impl Pages {
             return Ok(NextPage::Done);
         }
         if count(page) == 0 {
-            return Err(PagesError::Incomplete {
-                collected,
-                total: page.total,
-            });
+            return Err(PagesError::Incomplete { collected, total: page.total });
         }
         match expected.saturating_add(1) {
             next if next < PAGES_MAX => Ok(NextPage::Fetch(next)),
@@ -178,19 +172,10 @@ mod tests {
     fn a_list_that_cannot_end_or_would_not_fit_is_refused() {
         let mut pages = Pages::new();
         pages.push(page(0, 1..3, 5)).unwrap();
-        let incomplete = PagesError::Incomplete {
-            collected: 2,
-            total: 5,
-        };
+        let incomplete = PagesError::Incomplete { collected: 2, total: 5 };
         assert_eq!(pages.push(page(1, 0..0, 5)), Err(incomplete));
-        assert_eq!(
-            pages.push(page(0, 1..3, u64::MAX)),
-            Err(PagesError::TooManyNodes(u64::MAX))
-        );
-        let out_of_order = PagesError::OutOfOrder {
-            expected: 0,
-            got: 3,
-        };
+        assert_eq!(pages.push(page(0, 1..3, u64::MAX)), Err(PagesError::TooManyNodes(u64::MAX)));
+        let out_of_order = PagesError::OutOfOrder { expected: 0, got: 3 };
         assert_eq!(pages.push(page(3, 1..3, 5)), Err(out_of_order));
         let outcome = (0..).map(|n| pages.push(page(n, 1..2, 20_000)));
         let outcome: Vec<_> = outcome.take(PAGES_MAX as usize).collect();

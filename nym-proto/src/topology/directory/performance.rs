@@ -56,9 +56,7 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_decimal_is_none() {
-        for text in [
-            "", ".", "-0.5", "+1", "1e-1", "0,5", "0.5.5", "half", " 1", "0.-5",
-        ] {
+        for text in ["", ".", "-0.5", "+1", "1e-1", "0,5", "0.5.5", "half", " 1", "0.-5"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

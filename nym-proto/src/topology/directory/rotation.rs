@@ -111,18 +111,13 @@ impl KeyRotationInfo {
     /// The rotation an epoch belongs to. Epochs before the initial one belong to rotation 0.
     #[must_use]
     pub fn rotation_of(&self, epoch: u32) -> u32 {
-        epoch
-            .saturating_sub(self.initial_epoch_id)
-            .checked_div(self.validity_epochs)
-            .unwrap_or(0)
+        epoch.saturating_sub(self.initial_epoch_id).checked_div(self.validity_epochs).unwrap_or(0)
     }
 
     /// The first epoch of a rotation.
     #[must_use]
     pub fn first_epoch_of(&self, rotation: u32) -> u32 {
-        rotation
-            .saturating_mul(self.validity_epochs)
-            .saturating_add(self.initial_epoch_id)
+        rotation.saturating_mul(self.validity_epochs).saturating_add(self.initial_epoch_id)
     }
 
     /// When a rotation begins.
@@ -146,17 +141,14 @@ impl KeyRotationInfo {
     /// How long a SURB can be used at most: a rotation and the epoch of overlap after it.
     #[must_use]
     pub fn surb_lifetime(&self) -> Duration {
-        self.epoch_duration
-            .saturating_mul(self.validity_epochs.saturating_add(1))
+        self.epoch_duration.saturating_mul(self.validity_epochs.saturating_add(1))
     }
 
     /// Whole epochs from the known start to `now`, rounded towards minus infinity. An epoch of no
     /// length never ends.
     fn epochs_since_start(&self, now: UnixTime) -> i128 {
         let since = i128::from(now.as_nanos()) - i128::from(self.current_epoch_start.as_nanos());
-        since
-            .checked_div_euclid(i128::from(nanos(self.epoch_duration)))
-            .unwrap_or(0)
+        since.checked_div_euclid(i128::from(nanos(self.epoch_duration))).unwrap_or(0)
     }
 
     fn start_plus(&self, epochs: i128) -> UnixTime {
@@ -216,25 +208,16 @@ mod tests {
             Err(DocumentError::ZeroValidity)
         );
         assert_eq!(with("3600", "0"), Err(DocumentError::ZeroEpoch));
-        assert!(matches!(
-            with("T06:00:00Z", "noon"),
-            Err(DocumentError::Timestamp(_))
-        ));
+        assert!(matches!(with("T06:00:00Z", "noon"), Err(DocumentError::Timestamp(_))));
     }
 
     #[test]
     fn an_epoch_of_no_length_is_eternal() {
-        let info = KeyRotationInfo {
-            epoch_duration: Duration::ZERO,
-            validity_epochs: 0,
-            ..example()
-        };
+        let info =
+            KeyRotationInfo { epoch_duration: Duration::ZERO, validity_epochs: 0, ..example() };
         assert_eq!(info.epoch_at(UnixTime::from_nanos(u64::MAX)), 1100);
         assert_eq!(info.rotation_of(u32::MAX), 0);
-        assert_eq!(
-            info.epoch_end(UnixTime::from_secs(5)),
-            UnixTime::from_nanos(u64::MAX)
-        );
+        assert_eq!(info.epoch_end(UnixTime::from_secs(5)), UnixTime::from_nanos(u64::MAX));
     }
 
     prop_compose! {

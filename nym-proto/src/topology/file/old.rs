@@ -70,10 +70,7 @@ pub(super) fn parts(mixnodes: &RawValue, gateways: &RawValue) -> Result<Topology
         .map(|(index, raw)| read_node(raw).map_err(|error| refusal("gateways", index, error)))
         .collect::<Result<_, _>>()?;
     let given = gateways.iter().filter_map(|gateway| gateway.node_id);
-    let mut highest = given
-        .chain(nodes.iter().map(|node| node.id))
-        .max()
-        .unwrap_or(0);
+    let mut highest = given.chain(nodes.iter().map(|node| node.id)).max().unwrap_or(0);
     for (index, raw) in gateways.into_iter().enumerate() {
         let id = match raw.node_id {
             Some(id) => id,
@@ -103,10 +100,7 @@ fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue, problem: &str) -> Result<T, F
 }
 
 fn refusal(list: &str, index: usize, error: NodeError) -> FileError {
-    FileError::Node {
-        listed: format!("{list}[{index}]"),
-        error,
-    }
+    FileError::Node { listed: format!("{list}[{index}]"), error }
 }
 
 impl RawNode {
@@ -121,19 +115,15 @@ impl RawNode {
             sphinx_key: self.sphinx_key.sphinx_key()?,
             mix_host: mix_host.into(),
             entry: None,
-            roles: SupportedRoles {
-                mixnode: true,
-                ..SupportedRoles::default()
-            },
+            roles: SupportedRoles { mixnode: true, ..SupportedRoles::default() },
             performance: 100,
         })
     }
 
     fn into_gateway(self, id: NodeId) -> Result<Node, NodeError> {
         let mix_host = self.mix_host()?;
-        let hostname = self
-            .host
-            .filter(|host| is_hostname(host) && host.parse::<IpAddr>().is_err());
+        let hostname =
+            self.host.filter(|host| is_hostname(host) && host.parse::<IpAddr>().is_err());
         Ok(Node {
             id,
             identity: self.identity_key.identity()?,
@@ -145,10 +135,7 @@ impl RawNode {
                 ws_port,
                 wss_port: self.clients_wss_port.filter(|&port| port != 0),
             }),
-            roles: SupportedRoles {
-                entry: true,
-                ..SupportedRoles::default()
-            },
+            roles: SupportedRoles { entry: true, ..SupportedRoles::default() },
             performance: 100,
         })
     }

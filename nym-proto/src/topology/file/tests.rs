@@ -114,25 +114,16 @@ fn a_node_that_cannot_be_used_is_named() {
         refused("identity_key", json!(vec![1; 33])),
         NodeError::Identity(KeyError::Length(33))
     );
-    assert_eq!(
-        refused("identity_key", json!("0OIl")),
-        NodeError::Identity(KeyError::Base58)
-    );
+    assert_eq!(refused("identity_key", json!("0OIl")), NodeError::Identity(KeyError::Base58));
     assert_eq!(
         refused("mix_host", json!("example.org:1789")),
         NodeError::MixHost("example.org:1789".into())
     );
     assert_eq!(
         refused("node_id", json!(3)),
-        NodeError::Number {
-            listed: "2".into(),
-            numbered: Some(3)
-        }
+        NodeError::Number { listed: "2".into(), numbered: Some(3) }
     );
-    assert!(matches!(
-        refused("identity_key", json!(true)),
-        NodeError::Malformed(_)
-    ));
+    assert!(matches!(refused("identity_key", json!(true)), NodeError::Malformed(_)));
 }
 
 fn old_form() -> Value {

@@ -51,10 +51,7 @@ fn rejection(member: &str, value: Value) -> RejectedNode {
 fn a_page_has_the_members_of_the_specification() {
     let document = document();
     assert_eq!(document["metadata"]["status"], Value::Null);
-    assert_eq!(
-        document["metadata"]["refreshed_at"],
-        "2026-01-01 00:00:00.25 +00:00:00"
-    );
+    assert_eq!(document["metadata"]["refreshed_at"], "2026-01-01 00:00:00.25 +00:00:00");
     assert_eq!(document["nodes"]["pagination"]["total"], 3);
     let first = &document["nodes"]["data"][0];
     assert_eq!(first["role"], json!({ "Mixnode": { "layer": 1 } }));
@@ -76,12 +73,8 @@ fn unknown_members_and_roles_are_ignored_and_missing_ones_have_defaults() {
     second.insert("build".into(), json!({ "a": [{}] }));
     document["metadata"]["extra"] = json!(1);
     let page = decode(&document).unwrap();
-    let expected = Node {
-        entry: None,
-        roles: SupportedRoles::default(),
-        performance: 0,
-        ..node(2)
-    };
+    let expected =
+        Node { entry: None, roles: SupportedRoles::default(), performance: 0, ..node(2) };
     assert_eq!(page.nodes, [node(1), expected, node(3)]);
 }
 
@@ -100,10 +93,7 @@ fn a_node_that_cannot_be_used_is_put_aside_with_the_reason() {
         rejection("ed25519_identity_pubkey", json!("abc")).error,
         NodeError::Identity(KeyError::Length(3))
     );
-    assert_eq!(
-        rejection("ip_addresses", json!([])).error,
-        NodeError::NoIpAddress
-    );
+    assert_eq!(rejection("ip_addresses", json!([])).error, NodeError::NoIpAddress);
     let malformed = rejection("mix_port", json!(70_000));
     assert_eq!(malformed.id, Some(2));
     assert!(matches!(malformed.error, NodeError::Malformed(_)));
@@ -145,10 +135,7 @@ fn the_forms_of_status_and_time_are_told_apart() {
     assert_eq!(status(json!("stale")), Status::Unspecified);
     assert_eq!(status(json!(5)), Status::Unspecified);
     let time = |value| metadata("refreshed_at", value).refreshed_at;
-    assert_eq!(
-        time(json!("2026-01-01T01:00:00+01:00")),
-        Some(UnixTime::from_secs(1_767_225_600))
-    );
+    assert_eq!(time(json!("2026-01-01T01:00:00+01:00")), Some(UnixTime::from_secs(1_767_225_600)));
     assert_eq!(time(json!("1970-01-01T00:00:00Z")), None);
     assert_eq!(time(json!("soon")), None);
     assert_eq!(time(json!([1])), None);

@@ -1,0 +1,111 @@
+//! Which topology and which gateway the client uses. (protocol: client 3, 4)
+
+use std::sync::Arc;
+
+use super::session::Gateway;
+use super::{Client, Fact, GatewayChoice, Network, SessionFailure, StopReason};
+use crate::entropy::Stream;
+use crate::topology::{Node, Topology};
+
+impl Client {
+    pub(super) fn on_unusable(&mut self, failure: SessionFailure) {
+        let failed = self.own_gateway.take().map(|(node, _)| node.identity);
+        self.unusable.extend(failed);
+        self.was_up = false;
+        if matches!(self.config.gateway, GatewayChoice::Given(_)) || !self.choose_gateway() {
+            self.stop(StopReason::NoGateway(failure));
+        }
+    }
+
+    pub(super) fn install_topology(&mut self, topology: Arc<Topology>, refused: usize) {
+        let topology = self.pin_gateway(topology);
+        let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
+        self.replies.set_rotation(self.now, topology.rotation(), self.epoch_duration);
+        self.topology = Some(topology);
+        self.report(Fact::Topology { epoch, nodes, refused });
+        match (self.session.gateway().is_none(), self.config.gateway) {
+            (false, _) => self.refresh_gateway(),
+            (true, _) if self.choose_gateway() => {}
+            (true, GatewayChoice::Given(identity)) => {
+                self.stop(StopReason::UnknownGateway(identity));
+            }
+            (true, GatewayChoice::Random) => {
+                self.report(Fact::NoGateway);
+                if matches!(self.config.network, Network::Fixed(_)) {
+                    self.stop(StopReason::NoCandidate);
+                }
+            }
+        }
+    }
+
+    /// The gateway may listen elsewhere now.
+    fn refresh_gateway(&mut self) {
+        let Some((node, _)) = &self.own_gateway else {
+            return;
+        };
+        let urls = node.entry.as_ref().map(|entry| entry.urls(self.config.tls)).unwrap_or_default();
+        if !urls.is_empty() {
+            let identity = node.identity;
+            self.session.use_gateway(self.now, Gateway { identity, urls });
+        }
+    }
+
+    /// Keeps the last known details of our gateway for the rest of the rotation if a new topology
+    /// does not list it. (protocol: client 3.7)
+    fn pin_gateway(&mut self, topology: Arc<Topology>) -> Arc<Topology> {
+        let Some((node, rotation_id)) = &mut self.own_gateway else {
+            return topology;
+        };
+        if let Some(fresh) = topology.node_by_identity(&node.identity) {
+            *node = fresh.clone();
+            *rotation_id = topology.rotation_id();
+            return topology;
+        }
+        if *rotation_id != topology.rotation_id() {
+            return topology;
+        }
+        Arc::new(topology.with_node(node.clone()))
+    }
+
+    /// Chooses a gateway and connects to it. False if there is none to choose.
+    fn choose_gateway(&mut self) -> bool {
+        let Some(topology) = self.topology.clone() else {
+            return true;
+        };
+        let kept = self.config.registration.as_ref().map(|registration| registration.gateway);
+        let node = match self.config.gateway {
+            GatewayChoice::Given(identity) => topology.node_by_identity(&identity).cloned(),
+            GatewayChoice::Random => {
+                let mut candidates =
+                    topology.candidates(self.config.min_performance, self.config.tls);
+                candidates.retain(|node| !self.unusable.contains(&node.identity));
+                let kept =
+                    kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
+                let drawn = draw_weighted(&candidates, &mut self.streams.link);
+                kept.or(drawn).cloned()
+            }
+        };
+        let Some(node) = node else { return false };
+        let urls = node.entry.as_ref().map(|entry| entry.urls(self.config.tls)).unwrap_or_default();
+        if urls.is_empty() {
+            return false;
+        }
+        let gateway = Gateway { identity: node.identity, urls };
+        self.own_gateway = Some((node, topology.rotation_id()));
+        self.session.use_gateway(self.now, gateway);
+        true
+    }
+}
+
+/// A gateway, drawn with a probability in proportion to its performance.
+fn draw_weighted<'a>(candidates: &[&'a Node], stream: &mut Stream) -> Option<&'a Node> {
+    let weight = |node: &Node| u64::from(node.performance.max(1));
+    let mut left = stream.below(candidates.iter().map(|node| weight(node)).sum());
+    for node in candidates {
+        match left.checked_sub(weight(node)) {
+            Some(rest) => left = rest,
+            None => return Some(node),
+        }
+    }
+    None
+}

@@ -1,0 +1,159 @@
+//! A ready session: packets out, answers in, bandwidth, signs of life. (protocol: gateway 8, 11)
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::{Session, SessionOutput, State, shortened};
+use crate::client::action::SessionFailure;
+use crate::client::event::ConnectionId;
+use crate::gateway::{CLAIM_BELOW, ClientText, GatewayText, ProtocolVersion, SharedKey};
+use crate::time::Instant;
+
+/// A ready session with requests unanswered and nothing received for this long is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// The same, while there is reason to doubt the connection.
+const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
+/// Undecryptable frames in a row before the connection is given up. protocol: gateway 15.2
+const BAD_FRAMES_MAX: u32 = 16;
+
+/// The key and version packets are sealed with while the session is ready.
+#[derive(Debug)]
+pub(in crate::client) struct Link<'a> {
+    pub(in crate::client) connection: ConnectionId,
+    pub(in crate::client) key: &'a SharedKey,
+    pub(in crate::client) version: ProtocolVersion,
+    pub(in crate::client) nonce: [u8; 12],
+}
+
+/// What the next text frame from the gateway answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Request {
+    Forward,
+    Claim,
+}
+
+/// What a ready session keeps.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) key: SharedKey,
+    pub(super) version: ProtocolVersion,
+    outstanding: VecDeque<Request>,
+    is_claiming: bool,
+    last_received: Instant,
+    /// How long the gateway may be silent while something is outstanding.
+    patience: Duration,
+    /// Since when something is outstanding.
+    waiting_since: Option<Instant>,
+    pub(super) bad_frames: u32,
+}
+
+impl Ready {
+    pub(super) const fn new(now: Instant, key: SharedKey, version: ProtocolVersion) -> Self {
+        Self {
+            key,
+            version,
+            outstanding: VecDeque::new(),
+            is_claiming: false,
+            last_received: now,
+            patience: SILENCE_MAX,
+            waiting_since: None,
+            bad_frames: 0,
+        }
+    }
+
+    /// There is reason to believe that the connection is dead.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        self.last_received = now;
+        self.patience = SILENCE_SUSPECT;
+    }
+
+    fn expect(&mut self, now: Instant, request: Request) {
+        self.outstanding.push_back(request);
+        self.waiting_since.get_or_insert(now);
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.last_received = now;
+        self.patience = SILENCE_MAX;
+    }
+
+    pub(super) fn dead_at(&self) -> Option<Instant> {
+        self.waiting_since.map(|since| since.max(self.last_received) + self.patience)
+    }
+}
+
+impl Session {
+    /// What a packet is sealed with and sent on, with a fresh nonce. `None` unless ready.
+    pub(in crate::client) fn link(&mut self) -> Option<Link<'_>> {
+        let State::Ready(ready) = &self.state else {
+            return None;
+        };
+        let nonce = self.stream.bytes();
+        Some(Link { connection: self.connection, key: &ready.key, version: ready.version, nonce })
+    }
+
+    /// A packet was written on the link.
+    pub(in crate::client) fn forwarded(&mut self, now: Instant) {
+        if let State::Ready(ready) = &mut self.state {
+            ready.expect(now, Request::Forward);
+        }
+    }
+
+    /// True if so many requests are unanswered that no more packet may be sent.
+    pub(in crate::client) fn is_choked(&self) -> bool {
+        matches!(&self.state, State::Ready(ready) if ready.outstanding.len() >= self.requests_max)
+    }
+
+    pub(super) fn on_answer(&mut self, now: Instant, message: GatewayText) {
+        let request = self.answered(now);
+        match message {
+            GatewayText::Send { remaining_bandwidth, .. } => self.bandwidth = remaining_bandwidth,
+            GatewayText::Bandwidth { available_total, .. } => self.bandwidth = available_total,
+            GatewayText::OutOfBandwidth { available, .. } => self.bandwidth = available,
+            GatewayText::Error { message } => {
+                self.outputs.push(SessionOutput::GatewayError(shortened(message)));
+            }
+            _ => {}
+        }
+        if request == Some(Request::Claim) {
+            // a refused claim is not repeated in this session
+            let is_granted = self.bandwidth >= CLAIM_BELOW;
+            if let State::Ready(ready) = &mut self.state {
+                ready.is_claiming = !is_granted;
+            }
+        }
+        self.claim_if_low(now);
+    }
+
+    /// One more request is answered: answers come in the order of requests. (protocol: gateway 8.2)
+    pub(super) fn answered(&mut self, now: Instant) -> Option<Request> {
+        let State::Ready(ready) = &mut self.state else {
+            return None;
+        };
+        ready.heard(now);
+        let request = ready.outstanding.pop_front();
+        ready.waiting_since = (!ready.outstanding.is_empty()).then_some(now);
+        request
+    }
+
+    pub(super) fn claim_if_low(&mut self, now: Instant) {
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        if self.bandwidth < CLAIM_BELOW && !ready.is_claiming {
+            ready.is_claiming = true;
+            ready.expect(now, Request::Claim);
+            self.write_text(&ClientText::ClaimFreeBandwidth);
+        }
+    }
+
+    pub(super) fn bad_frame(&mut self, now: Instant) {
+        self.outputs.push(SessionOutput::BadFrame);
+        if let State::Ready(ready) = &mut self.state {
+            ready.bad_frames += 1;
+            if ready.bad_frames >= BAD_FRAMES_MAX {
+                self.fail(now, SessionFailure::Protocol);
+            }
+        }
+    }
+}

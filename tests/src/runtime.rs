@@ -39,10 +39,7 @@ pub type Sent = Result<Box<dyn Receipt>, SendError>;
 
 /// A client of either runtime. Every method does what the runtime's method of that name does.
 #[expect(missing_docs, reason = "described at the runtimes' methods")]
-#[expect(
-    clippy::missing_errors_doc,
-    reason = "described at the runtimes' methods"
-)]
+#[expect(clippy::missing_errors_doc, reason = "described at the runtimes' methods")]
 pub trait Peer: Send + Sync {
     /// Another handle to the same client.
     fn handle(&self) -> Box<dyn Peer>;
@@ -105,20 +102,11 @@ impl core::fmt::Debug for Cast {
 
 impl Cast {
     /// Both on the blocking runtime.
-    pub const STD: Self = Self {
-        alice: &Std,
-        bob: &Std,
-    };
+    pub const STD: Self = Self { alice: &Std, bob: &Std };
     /// Both on the async runtime.
-    pub const SMOL: Self = Self {
-        alice: &Smol,
-        bob: &Smol,
-    };
+    pub const SMOL: Self = Self { alice: &Smol, bob: &Smol };
     /// Alice on the async runtime, Bob on the blocking one.
-    pub const MIXED: Self = Self {
-        alice: &Smol,
-        bob: &Std,
-    };
+    pub const MIXED: Self = Self { alice: &Smol, bob: &Std };
 }
 
 /// Implements both faces for the types of a runtime. `$wait` turns what a method returns into its

@@ -41,11 +41,7 @@ impl Stage {
     /// There are no sockets.
     #[must_use]
     pub fn with_network(seed: u8, config: LoopbackConfig) -> Self {
-        let config = LoopbackConfig {
-            mixes_per_layer: 1,
-            seed: [seed; 32],
-            ..config
-        };
+        let config = LoopbackConfig { mixes_per_layer: 1, seed: [seed; 32], ..config };
         let network = Loopback::start(config).expect("a loopback network starts");
         Self { network, seed }
     }
@@ -75,10 +71,8 @@ impl Stage {
             ack_delay: Duration::from_millis(2),
             ..Traffic::default()
         };
-        config.acks = AckConfig {
-            wait_addition: Duration::from_millis(700),
-            ..AckConfig::default()
-        };
+        config.acks =
+            AckConfig { wait_addition: Duration::from_millis(700), ..AckConfig::default() };
         config
     }
 

@@ -79,10 +79,7 @@ fn a_message_that_is_refused_comes_back(cast: &Cast) {
         SendError::Refused(refused) => (refused.reason, refused.message.data),
         other => panic!("{other}"),
     };
-    let reason = RefusedReason::TooLarge {
-        bytes: 5001,
-        max: 5000,
-    };
+    let reason = RefusedReason::TooLarge { bytes: 5001, max: 5000 };
     assert_eq!(refusal(too_large), (reason, data.clone()));
     let reason = RefusedReason::TooManySurbs { surbs: 21, max: 20 };
     assert_eq!(refusal(too_many_surbs), (reason, data.clone()));
@@ -121,10 +118,7 @@ fn many_threads_send_through_one_client(cast: &Cast) {
         })
         .collect();
     let received = next_sorted(&*bob, (THREADS * MESSAGES) as usize);
-    let receipts: Vec<_> = senders
-        .into_iter()
-        .flat_map(|sender| sender.join().unwrap())
-        .collect();
+    let receipts: Vec<_> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
 
     let mut expected: Vec<_> = (0..THREADS * MESSAGES).map(message).collect();
     expected.sort_unstable();
@@ -170,14 +164,9 @@ fn senders_wait_for_room_and_all_get_through(cast: &Cast) {
 fn messages_that_cannot_arrive_end_as_asked(cast: &Cast) {
     let (stage, alice, bob) = Stage::with_clients(11, cast);
     stage.network.set_loss(1.0);
-    let short = SendOptions {
-        expires_after: Some(Duration::from_millis(200)),
-        ..SendOptions::default()
-    };
-    let few = SendOptions {
-        attempts_max: Some(2),
-        ..SendOptions::default()
-    };
+    let short =
+        SendOptions { expires_after: Some(Duration::from_millis(200)), ..SendOptions::default() };
+    let few = SendOptions { attempts_max: Some(2), ..SendOptions::default() };
     let target = Target::Plain(bob.address());
     let [short, few] = [short, few].map(|options| {
         let sent = alice.send_with(target.clone(), noise(1, 100), options);
@@ -220,10 +209,7 @@ fn a_slow_application_sends_and_later_gets_all_it_is_owed(cast: &Cast) {
 fn a_closed_lane_ends_its_messages_and_no_others(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(7, cast);
     let lane = Lane::Connection(5);
-    let options = SendOptions {
-        lane,
-        ..SendOptions::default()
-    };
+    let options = SendOptions { lane, ..SendOptions::default() };
     let target = Target::Plain(bob.address());
     let doomed = alice.send_with(target, noise(1, 2_000_000), options);
     let doomed = doomed.unwrap();

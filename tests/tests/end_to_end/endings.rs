@@ -24,9 +24,8 @@ const FAILED: Outcome = Outcome::Failed(FailReason::Shutdown);
 
 fn shutting_down_now_ends_every_message_and_the_client(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(51, cast);
-    let receipts: Vec<_> = (0..5)
-        .map(|n| alice.send(bob.address(), noise(n, 1_000_000)).unwrap())
-        .collect();
+    let receipts: Vec<_> =
+        (0..5).map(|n| alice.send(bob.address(), noise(n, 1_000_000)).unwrap()).collect();
 
     alice.shutdown(Shutdown::Now).unwrap();
 
@@ -43,9 +42,8 @@ fn shutting_down_now_ends_every_message_and_the_client(cast: &Cast) {
 
 fn draining_waits_until_everything_is_acknowledged(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(52, cast);
-    let receipts: Vec<_> = (0..3)
-        .map(|n| alice.send(bob.address(), noise(n, 60_000)).unwrap())
-        .collect();
+    let receipts: Vec<_> =
+        (0..3).map(|n| alice.send(bob.address(), noise(n, 60_000)).unwrap()).collect();
     let (handle, to) = (alice.handle(), bob.address());
 
     let shutdown = within("draining", move || {
@@ -222,16 +220,7 @@ fn counters_and_facts_agree_with_what_happened(cast: &Cast) {
     use Connectivity::{Authenticating, Connecting, Ready};
     assert_eq!(states, [Connecting, Authenticating, Ready]);
     assert!(facts.contains(&Fact::Address(alice.address())));
-    let is_topology = |fact: &Fact| {
-        matches!(
-            fact,
-            Fact::Topology {
-                nodes: 5,
-                refused: 0,
-                ..
-            }
-        )
-    };
+    let is_topology = |fact: &Fact| matches!(fact, Fact::Topology { nodes: 5, refused: 0, .. });
     assert!(facts.iter().any(is_topology));
     let records = alice.records();
     let Some(Record::Registration(registration)) = records.last() else {

@@ -80,39 +80,20 @@ fn answers_nobody_asked_for_do_no_harm(cast: &Cast) {
     let receipt = alice.send(bob.address(), file.clone()).unwrap();
     let answers = [
         GatewayText::SupportedProtocol { version: 255 },
-        GatewayText::HandshakeError {
-            message: "no".to_owned(),
-        },
-        GatewayText::Register {
-            protocol_version: 0,
-            status: false,
-            upgrade_mode: true,
-        },
+        GatewayText::HandshakeError { message: "no".to_owned() },
+        GatewayText::Register { protocol_version: 0, status: false, upgrade_mode: true },
         GatewayText::Authenticate {
             protocol_version: 0,
             status: false,
             bandwidth_remaining: i64::MIN,
             upgrade_mode: false,
         },
-        GatewayText::Send {
-            remaining_bandwidth: i64::MIN,
-            upgrade_mode: false,
-        },
-        GatewayText::OutOfBandwidth {
-            required: i64::MAX,
-            available: -1,
-        },
-        GatewayText::Bandwidth {
-            available_total: i64::MAX,
-            upgrade_mode: true,
-        },
+        GatewayText::Send { remaining_bandwidth: i64::MIN, upgrade_mode: false },
+        GatewayText::OutOfBandwidth { required: i64::MAX, available: -1 },
+        GatewayText::Bandwidth { available_total: i64::MAX, upgrade_mode: true },
         GatewayText::TicketReplay,
-        GatewayText::Error {
-            message: "a lie".to_owned(),
-        },
-        GatewayText::Unknown {
-            name: "news".to_owned(),
-        },
+        GatewayText::Error { message: "a lie".to_owned() },
+        GatewayText::Unknown { name: "news".to_owned() },
     ];
     for answer in &answers {
         let frame = WsFrame::Text(answer.encode());
@@ -143,12 +124,7 @@ fn a_gateway_survives_garbage_before_a_session(cast: &Cast) {
     let _open: Vec<_> = (0..20).map(|_| raw::write(gateway, half)).collect();
 
     for is_greeted in [false, true] {
-        for text in [
-            "",
-            "{}",
-            "{\"type\":\"authenticateV2\"}",
-            &"[".repeat(900_000),
-        ] {
+        for text in ["", "{}", "{\"type\":\"authenticateV2\"}", &"[".repeat(900_000)] {
             let mut client = Raw::connect(gateway);
             if is_greeted {
                 client.greet();
@@ -198,22 +174,12 @@ fn a_gateway_survives_garbage_in_a_session(cast: &Cast) {
     for frame in [noise(3, 0), noise(4, 13), noise(5, 2500), sealed.into()] {
         client.send(frame);
         let answer = client.text();
-        assert!(
-            matches!(answer, None | Some(GatewayText::Error { .. })),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, None | Some(GatewayText::Error { .. })), "{answer:?}");
     }
-    for text in [
-        "",
-        "{\"type\":\"encryptedRequest\"}",
-        "{\"type\":\"authenticate\"}",
-    ] {
+    for text in ["", "{\"type\":\"encryptedRequest\"}", "{\"type\":\"authenticate\"}"] {
         client.send(text);
         let answer = client.text();
-        assert!(
-            matches!(answer, None | Some(GatewayText::Error { .. })),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, None | Some(GatewayText::Error { .. })), "{answer:?}");
     }
 
     // a client that asks and never reads
@@ -275,9 +241,7 @@ fn a_directory_survives_garbage(cast: &Cast) {
         let answer = raw::write_and_drain(directory, request);
         assert!(!answer.starts_with(b"HTTP/1.1 2"), "{request:?}");
     }
-    let _open: Vec<_> = (0..50)
-        .map(|_| raw::write(directory, b"GET /api"))
-        .collect();
+    let _open: Vec<_> = (0..50).map(|_| raw::write(directory, b"GET /api")).collect();
     let alice = stage.join(cast.alice, ALICE);
     let bob = stage.join(cast.bob, BOB);
     assert_still_working(&*alice, &*bob);

@@ -49,10 +49,7 @@ fn a_gateway_restarts_without_its_store_in_mid_transfer(cast: &Cast) {
 
     stage.network.stop_gateway(GATEWAY_OF_ALICE);
     until("alice notices", || !is_ready(&*alice));
-    stage
-        .network
-        .start_gateway(GATEWAY_OF_ALICE, false)
-        .unwrap();
+    stage.network.start_gateway(GATEWAY_OF_ALICE, false).unwrap();
 
     assert_eq!(next(&*bob).data, file);
     acknowledged(&*receipt);
@@ -95,16 +92,11 @@ fn recipients_kicked_in_mid_transfer_are_reached_again(cast: &Cast) {
 }
 
 fn a_gateway_that_wants_to_be_paid_is_reported(cast: &Cast) {
-    let config = LoopbackConfig {
-        enforce_credentials: true,
-        ..LoopbackConfig::default()
-    };
+    let config = LoopbackConfig { enforce_credentials: true, ..LoopbackConfig::default() };
     let stage = Stage::with_network(39, config);
     let alice = stage.join(cast.alice, ALICE);
-    let options = SendOptions {
-        expires_after: Some(Duration::from_millis(300)),
-        ..SendOptions::default()
-    };
+    let options =
+        SendOptions { expires_after: Some(Duration::from_millis(300)), ..SendOptions::default() };
     let target = Target::Plain(alice.address());
     let receipt = alice.send_with(target, noise(1, 10), options).unwrap();
     assert_eq!(outcome(&*receipt), Outcome::Expired);
@@ -124,9 +116,7 @@ fn a_recipient_whose_gateway_forgot_it_is_reached_again(cast: &Cast) {
 fn recipient_is_reached_after_a_restart(seed: u8, cast: &Cast, keep_store: bool) {
     let (stage, alice, bob) = Stage::with_clients(seed, cast);
     let address = bob.address();
-    alice
-        .send_anonymous(address, 10, Bytes::from_static(b"before"))
-        .unwrap();
+    alice.send_anonymous(address, 10, Bytes::from_static(b"before")).unwrap();
     let DeliveryOrigin::Anonymous(tag) = next(&*bob).origin else {
         panic!("not anonymous");
     };
@@ -135,10 +125,7 @@ fn recipient_is_reached_after_a_restart(seed: u8, cast: &Cast, keep_store: bool)
     until("bob notices", || !is_ready(&*bob));
     let meanwhile = alice.send(address, noise(1, 20_000)).unwrap();
     let answer = bob.reply(tag, Bytes::from_static(b"late")).unwrap();
-    stage
-        .network
-        .start_gateway(GATEWAY_OF_BOB, keep_store)
-        .unwrap();
+    stage.network.start_gateway(GATEWAY_OF_BOB, keep_store).unwrap();
 
     assert_eq!(next(&*bob).data, noise(1, 20_000));
     assert_eq!(next(&*alice).data, "late");
@@ -155,9 +142,7 @@ fn a_recipient_that_was_offline_gets_its_messages_when_it_returns(cast: &Cast) {
     bob.shutdown(Shutdown::Now).unwrap();
     let message = |n: u64| noise(n, 5000);
 
-    let receipts: Vec<_> = (0..3)
-        .map(|n| alice.send(address, message(n)).unwrap())
-        .collect();
+    let receipts: Vec<_> = (0..3).map(|n| alice.send(address, message(n)).unwrap()).collect();
     for receipt in &receipts {
         acknowledged(&**receipt);
     }
@@ -185,9 +170,7 @@ fn a_client_told_of_another_network_comes_back(cast: &Cast) {
     stage.network.start_gateway(GATEWAY_OF_ALICE, true).unwrap();
     alice.network_changed().unwrap();
     until("alice is back", || is_ready(&*alice));
-    alice
-        .send(bob.address(), Bytes::from_static(b"back again"))
-        .unwrap();
+    alice.send(bob.address(), Bytes::from_static(b"back again")).unwrap();
     assert_eq!(next(&*bob).data, "back again");
 }
 
@@ -195,9 +178,7 @@ fn a_client_told_of_another_network_comes_back(cast: &Cast) {
 fn begin_transfer(alice: &dyn Peer, bob: &dyn Peer) -> (Bytes, Box<dyn Receipt>) {
     let file = noise(1, 600_000);
     let receipt = alice.send(bob.address(), file.clone()).unwrap();
-    until("the transfer has begun", || {
-        alice.stats().acks_received > 20
-    });
+    until("the transfer has begun", || alice.stats().acks_received > 20);
     (file, receipt)
 }
 

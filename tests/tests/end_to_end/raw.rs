@@ -65,10 +65,7 @@ impl Raw {
     pub(crate) fn greet(&mut self) {
         self.send(ClientText::SupportedProtocol.encode());
         let answer = self.text();
-        assert!(matches!(
-            answer,
-            Some(GatewayText::SupportedProtocol { .. })
-        ));
+        assert!(matches!(answer, Some(GatewayText::SupportedProtocol { .. })));
     }
 
     /// Registers and returns the shared key.
@@ -82,10 +79,7 @@ impl Raw {
         self.send(text);
         let established = state.handle(&self.handshake()).unwrap();
         let answer = self.text();
-        assert!(matches!(
-            answer,
-            Some(GatewayText::Register { status: true, .. })
-        ));
+        assert!(matches!(answer, Some(GatewayText::Register { status: true, .. })));
         established.shared_key
     }
 

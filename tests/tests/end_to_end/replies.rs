@@ -8,10 +8,7 @@ use tests::Cast;
 use tests::stage::{Stage, noise};
 use tests::wait::{acknowledged, next};
 
-between_runtimes!(
-    an_anonymous_message_is_answered,
-    a_reply_larger_than_the_surbs_given_arrives,
-);
+between_runtimes!(an_anonymous_message_is_answered, a_reply_larger_than_the_surbs_given_arrives,);
 over_both_runtimes!(
     an_anonymous_message_is_answered,
     a_reply_larger_than_the_surbs_given_arrives,
@@ -40,9 +37,7 @@ fn an_anonymous_message_is_answered(cast: &Cast) {
 
 fn a_reply_larger_than_the_surbs_given_arrives(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(22, cast);
-    alice
-        .send_anonymous(bob.address(), 5, Bytes::from_static(b"tell me everything"))
-        .unwrap();
+    alice.send_anonymous(bob.address(), 5, Bytes::from_static(b"tell me everything")).unwrap();
     let tag = tag_of(&next(&*bob));
     let everything = noise(1, 60_000);
 
@@ -58,9 +53,7 @@ fn a_reply_larger_than_the_surbs_given_arrives(cast: &Cast) {
 
 fn an_empty_reply_is_refused_and_comes_back(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(23, cast);
-    alice
-        .send_anonymous(bob.address(), 5, Bytes::from_static(b"say something"))
-        .unwrap();
+    alice.send_anonymous(bob.address(), 5, Bytes::from_static(b"say something")).unwrap();
     let tag = tag_of(&next(&*bob));
     let Err(SendError::Refused(refused)) = bob.reply(tag, Bytes::new()) else {
         panic!("an empty reply was accepted");
@@ -73,15 +66,11 @@ fn an_empty_reply_is_refused_and_comes_back(cast: &Cast) {
 
 fn a_message_that_carries_only_a_tag_is_answered_once_surbs_follow(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(24, cast);
-    alice
-        .send_anonymous(bob.address(), 0, Bytes::from_static(b"no stamps left"))
-        .unwrap();
+    alice.send_anonymous(bob.address(), 0, Bytes::from_static(b"no stamps left")).unwrap();
     let tag = tag_of(&next(&*bob));
     let reply = bob.reply(tag, Bytes::from_static(b"then wait")).unwrap();
     assert_eq!(reply.try_outcome(), None);
-    alice
-        .send_anonymous(bob.address(), 10, Bytes::from_static(b"stamps"))
-        .unwrap();
+    alice.send_anonymous(bob.address(), 10, Bytes::from_static(b"stamps")).unwrap();
     assert_eq!(tag_of(&next(&*bob)), tag);
     assert_eq!(next(&*alice).data, "then wait");
     acknowledged(&*reply);

@@ -128,15 +128,9 @@ fn a_gateway_that_talks_nonsense_ends_the_wait(cast: &Cast) {
 fn talk_nonsense(stream: TcpStream) -> Result<(), ()> {
     let mut socket = tungstenite::accept(stream).map_err(drop)?;
     for n in 0..10 {
-        socket
-            .send(tungstenite::Message::binary(noise(n, 2000)))
-            .map_err(drop)?;
-        socket
-            .send(tungstenite::Message::text("{\"type\":"))
-            .map_err(drop)?;
-        socket
-            .send(tungstenite::Message::text("{\"type\":\"what\"}"))
-            .map_err(drop)?;
+        socket.send(tungstenite::Message::binary(noise(n, 2000))).map_err(drop)?;
+        socket.send(tungstenite::Message::text("{\"type\":")).map_err(drop)?;
+        socket.send(tungstenite::Message::text("{\"type\":\"what\"}")).map_err(drop)?;
     }
     Ok(())
 }
@@ -173,9 +167,7 @@ fn fail_with(
     options: nym_runtime_std::Options,
 ) -> ConnectError {
     let (runtime, identity) = (cast.alice, stage.identity(ALICE));
-    let connected = within("connecting fails", move || {
-        runtime.connect(config, identity, options)
-    });
+    let connected = within("connecting fails", move || runtime.connect(config, identity, options));
     match connected {
         Ok(_) => panic!("connected"),
         Err(error) => error,

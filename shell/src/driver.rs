@@ -242,6 +242,10 @@ impl<M: Machine> Driver<M> {
 
     /// Does what an action asks for, unless it concerns the outside.
     fn perform(&mut self, action: Action) -> Option<Io> {
+        if matches!(action, Action::Deliver(_) | Action::Outcome { .. }) {
+            // who is told finds it in the counters
+            self.publish();
+        }
         match action {
             Action::Connect { connection, urls } => {
                 debug!(?connection, ?urls, "connect");
@@ -332,6 +336,12 @@ impl<M: Machine> Driver<M> {
 impl<M> Drop for Driver<M> {
     fn drop(&mut self) {
         self.shared.snapshot().connectivity = Connectivity::Closed;
+        // what is queued outlives the receivers as long as there are senders, and whoever waits
+        // for an answer with it
+        self.submitted.close();
+        while self.submitted.try_recv().is_ok() {}
+        self.controlled.close();
+        while self.controlled.try_recv().is_ok() {}
     }
 }
 

@@ -135,6 +135,20 @@ fn everybody_learns_of_a_driver_that_died() {
 }
 
 #[test]
+fn commands_the_driver_never_took_are_answered_by_its_end() {
+    let rig = Rig::ready();
+    let handle = rig.handle.clone();
+    let mut send = pin!(handle.send(somebody(), "too late"));
+    let mut len = pin!(handle.lane_len(Lane::General));
+    assert!(block_on(poll_once(send.as_mut())).is_none());
+    assert!(block_on(poll_once(len.as_mut())).is_none());
+    drop(rig.driver);
+    let error = block_on(poll_once(send)).unwrap().unwrap_err();
+    assert_eq!(error.into_data(), "too late");
+    assert_eq!(block_on(poll_once(len)), Some(Err(Closed)));
+}
+
+#[test]
 fn shutdown_returns_when_the_driver_is_gone_and_what_arrived_is_still_there() {
     let mut rig = Rig::ready();
     rig.act(Action::Deliver(delivery()));

@@ -32,8 +32,16 @@ impl Stage {
     /// There are no sockets.
     #[must_use]
     pub fn new(seed: u8) -> Self {
-        let config =
-            LoopbackConfig { mixes_per_layer: 1, seed: [seed; 32], ..LoopbackConfig::default() };
+        Self::with_network(seed, LoopbackConfig::default())
+    }
+
+    /// As [`new`](Self::new), with other settings of the network than size and seed.
+    ///
+    /// # Panics
+    /// There are no sockets.
+    #[must_use]
+    pub fn with_network(seed: u8, config: LoopbackConfig) -> Self {
+        let config = LoopbackConfig { mixes_per_layer: 1, seed: [seed; 32], ..config };
         let network = Loopback::start(config).expect("a loopback network starts");
         Self { network, seed }
     }

@@ -12,6 +12,12 @@ use crate::runtime::{Peer, Receipt};
 /// What takes longer has failed. Far more than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Time limits for something that is expected to last as long as it may, but to show something
+/// meanwhile: short ones first, long ones for a busy machine.
+pub fn growing_limits() -> impl Iterator<Item = Duration> {
+    (0..6).map(|n| Duration::from_millis(400) * 3_u32.pow(n))
+}
+
 /// Waits until a condition holds.
 ///
 /// # Panics

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nym_proto::client::{
@@ -19,6 +20,8 @@ over_both_runtimes!(
     a_message_that_is_refused_comes_back,
     a_client_needs_no_directory_if_it_has_a_topology,
     many_threads_send_through_one_client,
+    senders_wait_for_room_and_all_get_through,
+    messages_that_cannot_arrive_end_as_asked,
     a_slow_application_sends_and_later_gets_all_it_is_owed,
     a_closed_lane_ends_its_messages_and_no_others,
     over_a_lossy_network_every_message_arrives_once,
@@ -127,6 +130,53 @@ fn many_threads_send_through_one_client(cast: &Cast) {
     }
     assert_eq!(bob.try_recv(), None);
     drop(stage);
+}
+
+fn senders_wait_for_room_and_all_get_through(cast: &Cast) {
+    let stage = Stage::new(10);
+    let mut config = stage.config(ALICE);
+    config.limits.outbox_messages_max = 3;
+    let mut options = stage.options(ALICE);
+    options.send_queue = 1;
+    let alice = cast.alice.connect(config, stage.identity(ALICE), options);
+    let (alice, bob) = (alice.unwrap(), stage.join(cast.bob, BOB));
+    let to = bob.address();
+    let message = |n: u64| noise(n, 100);
+    let senders: Vec<_> = (0..4)
+        .map(|thread| {
+            let handle = alice.handle();
+            thread::spawn(move || {
+                for n in 0..10 {
+                    handle.send(to, message(thread * 10 + n)).unwrap();
+                }
+            })
+        })
+        .collect();
+    let received = next_sorted(&*bob, 40);
+    let mut expected: Vec<_> = (0..40).map(message).collect();
+    expected.sort_unstable();
+    assert_eq!(received, expected);
+    for sender in senders {
+        sender.join().unwrap();
+    }
+}
+
+fn messages_that_cannot_arrive_end_as_asked(cast: &Cast) {
+    let (stage, alice, bob) = Stage::with_clients(11, cast);
+    stage.network.set_loss(1.0);
+    let short =
+        SendOptions { expires_after: Some(Duration::from_millis(200)), ..SendOptions::default() };
+    let few = SendOptions { attempts_max: Some(2), ..SendOptions::default() };
+    let target = Target::Plain(bob.address());
+    let [short, few] = [short, few].map(|options| {
+        let sent = alice.send_with(target.clone(), noise(1, 100), options);
+        sent.unwrap()
+    });
+    assert_eq!(outcome(&*short), Outcome::Expired);
+    let failed = Outcome::Failed(FailReason::TooManyAttempts(2));
+    assert_eq!(outcome(&*few), failed);
+    assert_eq!(alice.stats().messages_failed, 2);
+    assert_eq!(bob.try_recv(), None);
 }
 
 fn a_slow_application_sends_and_later_gets_all_it_is_owed(cast: &Cast) {

@@ -16,6 +16,7 @@ over_both_runtimes!(
     messages_that_have_arrived_survive_a_shutdown,
     a_client_nobody_holds_ends_by_itself,
     any_handle_keeps_a_client_alive,
+    senders_that_wait_for_room_are_released,
     counters_and_facts_agree_with_what_happened,
 );
 
@@ -24,7 +25,7 @@ const FAILED: Outcome = Outcome::Failed(FailReason::Shutdown);
 fn shutting_down_now_ends_every_message_and_the_client(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(51, cast);
     let receipts: Vec<_> =
-        (0..5).map(|n| alice.send(bob.address(), noise(n, 100_000)).unwrap()).collect();
+        (0..5).map(|n| alice.send(bob.address(), noise(n, 1_000_000)).unwrap()).collect();
 
     alice.shutdown(Shutdown::Now).unwrap();
 
@@ -55,6 +56,7 @@ fn draining_waits_until_everything_is_acknowledged(cast: &Cast) {
                     assert_eq!(refused.reason, RefusedReason::ShuttingDown);
                     break;
                 }
+                Err(SendError::Closed(_)) => break,
                 Err(other) => panic!("{other}"),
             }
         }
@@ -108,7 +110,7 @@ fn messages_that_have_arrived_survive_a_shutdown(cast: &Cast) {
 
 fn a_client_nobody_holds_ends_by_itself(cast: &Cast) {
     let (_stage, alice, bob) = Stage::with_clients(55, cast);
-    let receipt = alice.send(bob.address(), noise(1, 500_000)).unwrap();
+    let receipt = alice.send(bob.address(), noise(1, 5_000_000)).unwrap();
     let facts = alice.events();
 
     drop(alice);
@@ -125,6 +127,40 @@ fn any_handle_keeps_a_client_alive(cast: &Cast) {
     let receipt = other.send(bob.address(), noise(1, 100)).unwrap();
     assert_eq!(next(&*bob).data, noise(1, 100));
     acknowledged(&*receipt);
+}
+
+fn senders_that_wait_for_room_are_released(cast: &Cast) {
+    let stage = Stage::new(58);
+    let mut config = stage.config(ALICE);
+    config.limits.outbox_messages_max = 2;
+    let mut options = stage.options(ALICE);
+    options.send_queue = 1;
+    let identity = stage.identity(ALICE);
+    let alice = cast.alice.connect(config, identity, options).unwrap();
+    let data = noise(1, 5_000_000);
+    let (started, starts) = std::sync::mpsc::channel();
+    let senders: Vec<_> = (0..6)
+        .map(|_| {
+            let (alice, data, started) = (alice.handle(), data.clone(), started.clone());
+            std::thread::spawn(move || {
+                started.send(()).unwrap();
+                alice.send(alice.address(), data).map(drop)
+            })
+        })
+        .collect();
+    starts.iter().take(senders.len()).for_each(drop);
+    until("two are accepted", || alice.stats().messages_accepted == 2);
+
+    alice.shutdown(Shutdown::Now).unwrap();
+
+    let refused = within("the senders return", || {
+        let sent = senders.into_iter().map(|sender| sender.join().unwrap());
+        sent.filter_map(Result::err).collect::<Vec<_>>()
+    });
+    assert_eq!(refused.len(), 4);
+    for error in refused {
+        assert_eq!(error.into_data(), data);
+    }
 }
 
 fn counters_and_facts_agree_with_what_happened(cast: &Cast) {

@@ -47,7 +47,8 @@ fn a_client_survives_garbage_from_its_gateway(cast: &Cast) {
     assert_eq!(next(&*bob).data, file);
     acknowledged(&*receipt);
     for peer in [&alice, &bob] {
-        assert_eq!(peer.stats().bad_frames, garbage.len() as u64);
+        let bad_frames = || peer.stats().bad_frames;
+        until("all has come", || bad_frames() == garbage.len() as u64);
         assert_eq!(peer.stats().sessions, 1);
         assert!(peer.facts().contains(&Fact::BadFrame));
     }
@@ -61,13 +62,16 @@ fn a_client_leaves_a_gateway_that_sends_nothing_but_garbage(cast: &Cast) {
     let frame = WsFrame::Binary(noise(2, (1 << 20) + 1));
     stage.network.inject_to_clients(usize::from(ALICE), frame);
     until("alice comes back", || alice.stats().sessions == 2);
-    for n in 0..40 {
-        let frame = WsFrame::Binary(noise(n, 100));
-        stage.network.inject_to_clients(usize::from(ALICE), frame);
-    }
+    until("alice comes back once more", || {
+        for n in 0..20 {
+            let frame = WsFrame::Binary(noise(n, 100));
+            stage.network.inject_to_clients(usize::from(ALICE), frame);
+        }
+        alice.stats().sessions > 2
+    });
     assert_eq!(next(&*bob).data, file);
     acknowledged(&*receipt);
-    assert_still_working(&*alice, &*bob);
+    assert_eq!(bob.try_recv(), None);
 }
 
 fn answers_nobody_asked_for_do_no_harm(cast: &Cast) {
@@ -98,7 +102,7 @@ fn answers_nobody_asked_for_do_no_harm(cast: &Cast) {
     assert_eq!(next(&*bob).data, file);
     acknowledged(&*receipt);
     let lie = Fact::GatewayError("a lie".to_owned());
-    assert!(alice.facts().contains(&lie));
+    until("the lie is told", || alice.facts().contains(&lie));
     assert_still_working(&*alice, &*bob);
     until("bandwidth is granted again", || alice.stats().bandwidth > 0);
 }
@@ -182,8 +186,8 @@ fn a_gateway_survives_garbage_in_a_session(cast: &Cast) {
     let mut deaf = Raw::connect(port);
     deaf.greet();
     deaf.register(11, &gateway);
-    deaf.forget_reading();
-    for _ in 0..10_000 {
+    deaf.stop_reading();
+    for _ in 0..20_000 {
         deaf.send(ClientText::ClaimFreeBandwidth.encode());
     }
 

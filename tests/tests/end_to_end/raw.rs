@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
 
 use nym_proto::entropy::{Entropy, Purpose};
 use nym_proto::gateway::{
@@ -92,8 +91,8 @@ impl Raw {
         }
     }
 
-    /// Says nothing any more, and takes nothing.
-    pub(crate) fn forget_reading(&mut self) {
-        let _ = self.0.get_mut().set_read_timeout(Some(Duration::from_millis(1)));
+    /// Reads nothing any more, and writes only what the gateway takes.
+    pub(crate) fn stop_reading(&mut self) {
+        self.0.get_mut().set_nonblocking(true).unwrap();
     }
 }

@@ -12,7 +12,10 @@ use nym_proto::topology::{Topology, TopologyParts};
 use nym_runtime_std::ConnectError;
 use tests::Cast;
 use tests::stage::{ALICE, Stage, noise};
-use tests::wait::within;
+use tests::wait::{growing_limits, within};
+
+/// For what ends only by the limit.
+const SHORT: Duration = Duration::from_millis(500);
 
 over_both_runtimes!(
     a_gateway_with_another_key_than_expected_is_not_used,
@@ -56,7 +59,7 @@ fn a_gateway_the_network_does_not_have_is_named(cast: &Cast) {
 fn a_directory_that_cannot_be_reached_is_named(cast: &Cast) {
     let stage = Stage::new(63);
     let url = format!("http://{}/api/", closed_port());
-    let failure = last_failure(cast, &stage, with_directory(&stage, &[&url])).unwrap();
+    let failure = last_failure(cast, &stage, with_directory(&stage, &[&url]));
     assert!(failure.contains(&url), "{failure}");
 }
 
@@ -70,7 +73,7 @@ fn a_directory_that_makes_no_sense_is_named(cast: &Cast) {
     ];
     for (status, body, part) in answers {
         let url = serve_http(status, body);
-        let failure = last_failure(cast, &stage, with_directory(&stage, &[&url])).unwrap();
+        let failure = last_failure(cast, &stage, with_directory(&stage, &[&url]));
         assert!(failure.contains(part), "{failure}");
     }
 }
@@ -80,7 +83,8 @@ fn a_directory_that_says_nothing_ends_the_wait(cast: &Cast) {
     // connections wait in the queue of the socket and are never taken
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/", silent.local_addr().unwrap());
-    assert_eq!(last_failure(cast, &stage, with_directory(&stage, &[&url])), None);
+    let failure = time_out(cast, &stage, with_directory(&stage, &[&url]), SHORT);
+    assert_eq!(failure, None);
 }
 
 fn of_two_directories_one_is_enough(cast: &Cast) {
@@ -95,7 +99,7 @@ fn of_two_directories_one_is_enough(cast: &Cast) {
 fn a_gateway_that_cannot_be_reached_is_reported(cast: &Cast) {
     let stage = Stage::new(67);
     stage.network.stop_gateway(usize::from(ALICE));
-    let failure = last_failure(cast, &stage, stage.config(ALICE)).unwrap();
+    let failure = last_failure(cast, &stage, stage.config(ALICE));
     let url = &stage.network.gateways()[usize::from(ALICE)].ws_url;
     assert!(failure.contains(url), "{failure}");
 }
@@ -117,7 +121,8 @@ fn a_gateway_that_talks_nonsense_ends_the_wait(cast: &Cast) {
             };
         }
     });
-    last_failure(cast, &stage, stage.config(ALICE));
+    // whatever fails
+    time_out(cast, &stage, stage.config(ALICE), SHORT);
 }
 
 fn talk_nonsense(stream: TcpStream) -> Result<(), ()> {
@@ -138,10 +143,17 @@ fn fail(cast: &Cast, stage: &Stage, config: Config) -> ConnectError {
     fail_with(cast, stage, config, options)
 }
 
-/// Connects in vain for a while and returns the last thing that failed.
-fn last_failure(cast: &Cast, stage: &Stage, config: Config) -> Option<String> {
+/// Connects in vain until something fails, and returns the last thing that failed.
+fn last_failure(cast: &Cast, stage: &Stage, config: Config) -> String {
+    growing_limits()
+        .find_map(|limit| time_out(cast, stage, config.clone(), limit))
+        .expect("something fails in time")
+}
+
+/// Connects in vain for a while and returns the last thing that failed, if anything did.
+fn time_out(cast: &Cast, stage: &Stage, config: Config, limit: Duration) -> Option<String> {
     let mut options = stage.options(ALICE);
-    options.connect_timeout = Duration::from_secs(1);
+    options.connect_timeout = limit;
     match fail_with(cast, stage, config, options) {
         ConnectError::TimedOut { last_failure, .. } => last_failure,
         other => panic!("{other}"),

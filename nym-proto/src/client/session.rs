@@ -28,6 +28,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const BACK_OFF_MIN: Duration = Duration::from_millis(500);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
+/// A session that was ready for this long ends the growth of the pauses. protocol: gateway 7.4
+const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// Characters kept of an error text from outside.
 const WORDS_MAX: usize = 200;
 
@@ -121,6 +123,8 @@ pub(super) struct Session {
     failures: u32,
     refusals: u32,
     has_been_ready: bool,
+    /// When the session in place became ready.
+    ready_since: Option<Instant>,
     bandwidth: i64,
     clock: Clock,
     outputs: Vec<SessionOutput>,
@@ -160,6 +164,7 @@ impl Session {
             failures: 0,
             refusals: 0,
             has_been_ready: false,
+            ready_since: None,
             bandwidth: 0,
             clock: Clock { at: now, unix },
             outputs: Vec::new(),
@@ -340,6 +345,11 @@ impl Session {
     }
 
     fn fail(&mut self, now: Instant, failure: SessionFailure) {
+        // a session that breaks at once counts as a failed attempt: each authentication uses up a
+        // second of the clock, which may run ahead by no more than two minutes
+        if self.ready_since.take().is_some_and(|since| now.since(since) >= STABLE_AFTER) {
+            self.failures = 0;
+        }
         self.drop_connection();
         let pause = BACK_OFF_MIN.saturating_mul(1 << self.failures.min(7)).min(BACK_OFF_MAX);
         let retry_in = pause / 2 + self.jitter.up_to(pause / 2);

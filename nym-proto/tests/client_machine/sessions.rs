@@ -246,3 +246,19 @@ fn a_random_gateway_is_drawn_by_its_performance() {
     let on_weak = clients.iter().filter(|client| world.address(**client).gateway == weak).count();
     assert!(on_weak < 6, "{on_weak} of 60 chose the gateway with one percent");
 }
+
+#[test]
+fn a_gateway_that_drops_every_session_at_once_is_tried_ever_more_rarely() {
+    let mut world = World::with_two_clients(87);
+    for _ in 0..1000 {
+        world.run_for(Duration::from_millis(300));
+        if world.hosts[0].machine.connectivity() == Connectivity::Ready {
+            world.cut(0);
+        }
+    }
+    let stats = world.hosts[0].machine.stats();
+    assert!((8..25).contains(&stats.sessions), "{} sessions in five minutes", stats.sessions);
+    // so the timestamps of authentications stay close to the clock
+    let last = world.hosts[0].registration.clone().unwrap().last_authentication;
+    assert!(last <= world.unix().as_secs() + 5);
+}

@@ -155,7 +155,7 @@ impl Session {
     }
 
     fn ready(&mut self, now: Instant, key: SharedKey, version: ProtocolVersion) {
-        (self.failures, self.refusals, self.has_been_ready) = (0, 0, true);
+        (self.refusals, self.has_been_ready, self.ready_since) = (0, true, Some(now));
         self.state = State::Ready(Box::new(Ready::new(key, version)));
         self.outputs.push(SessionOutput::Connectivity(Connectivity::Ready));
         self.claim_if_low(now);

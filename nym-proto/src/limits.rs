@@ -32,7 +32,7 @@ pub struct Limits {
     pub reply_keys_max: usize,
     /// Recipients we have written to anonymously.
     pub tags_max: usize,
-    /// Requests to the gateway without an answer; reaching it counts as a dead connection.
+    /// Requests to the gateway without an answer; while there are so many, slots pass unused.
     pub gateway_requests_max: usize,
     /// Actions queued at most before the client stops to produce more of its own accord.
     pub actions_max: usize,

@@ -26,6 +26,8 @@ pub(super) enum Arrival {
 #[derive(Debug)]
 pub(super) struct Inbox {
     reassembler: Reassembler,
+    /// Evictions already counted.
+    evicted_seen: u64,
     /// Messages the application is ready to take.
     window: u32,
     waiting: VecDeque<Delivery>,
@@ -38,6 +40,7 @@ impl Inbox {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             reassembler: Reassembler::new(limits.reassembly),
+            evicted_seen: 0,
             window: limits.delivery_window.max(1),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -87,9 +90,14 @@ impl Inbox {
         self.window = self.window.saturating_add(messages).min(window_max.max(1));
     }
 
-    /// Drops stale sets and returns how many sets were dropped since the last call.
+    /// Drops stale sets and returns how many sets were dropped since the last call, those that made
+    /// room for others included.
     pub(super) fn expire(&mut self, now: Instant) -> usize {
-        self.reassembler.expire(now)
+        let stale = self.reassembler.expire(now);
+        let evicted = self.reassembler.evicted();
+        let since = evicted.saturating_sub(self.evicted_seen);
+        self.evicted_seen = evicted;
+        stale.saturating_add(usize::try_from(since).unwrap_or(usize::MAX))
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {

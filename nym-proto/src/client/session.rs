@@ -283,11 +283,8 @@ impl Session {
     }
 
     fn binary(&mut self, now: Instant, frame: Bytes) {
-        let key = match &mut self.state {
-            State::Ready(ready) => {
-                ready.heard(now);
-                &ready.key
-            }
+        let key = match &self.state {
+            State::Ready(ready) => &ready.key,
             // stored messages may come before the answer: protocol: gateway 20, pitfall 9
             State::Registering { key, .. } | State::Authenticating { key, .. } => key,
             State::Confirmation { handshake, .. } => handshake.shared_key(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nym_proto::client::{
-    ConnectionId, Connectivity, DeliveryOrigin, Event, FetchError, FetchId, Lane, MessageId,
+    ConnectionId, Connectivity, DeliveryOrigin, Event, Fact, FetchError, FetchId, Lane, MessageId,
     Outgoing, Shutdown, Target, Wakeup, WsFrame,
 };
 use nym_proto::time::Instant;
@@ -241,4 +241,29 @@ fn a_reply_that_did_not_come_through_a_surb_is_not_delivered() {
     world.run_for(Duration::from_secs(5));
     assert!(world.hosts[0].delivered.is_empty());
     assert_eq!(world.hosts[0].machine.stats().bad_messages, 1);
+}
+
+#[test]
+fn a_flood_of_incomplete_messages_is_bounded_and_reported() {
+    let mut world = World::new(96);
+    let mut config = world.config(0);
+    config.limits.reassembly.sets_max = 10;
+    world.add(config, 97);
+    world.run_for(Duration::from_secs(1));
+    let alice = world.address(0);
+    for _ in 0..50 {
+        // the first of several packets
+        world.send_raw(&alice, &[7; 5000]);
+        world.run_for(Duration::from_millis(20));
+    }
+    assert_eq!(world.hosts[0].machine.stats().sets_dropped, 40);
+    let reported: usize = world.hosts[0]
+        .facts
+        .iter()
+        .map(|fact| match fact {
+            Fact::ReassemblyDropped { sets } => *sets,
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(reported, 40);
 }

@@ -123,3 +123,27 @@ fn an_hour_asleep_is_not_followed_by_a_burst() {
     let burst = after.iter().filter(|(at, _)| at.since(woken) < Duration::from_millis(50)).count();
     assert!(burst < 15, "{burst} frames in the first 50 ms");
 }
+
+#[test]
+fn frames_are_identical_when_the_connection_breaks_in_the_middle() {
+    let disturb = |world: &mut World, step: u32| match step {
+        60 | 100 => world.cut(0),
+        120 => world.block(0, true),
+        125 => world.block(0, false),
+        // the gateway's end disappears without a word
+        170 => world.vanish(0),
+        _ => {}
+    };
+    let (idle, _) = traces(0.0, disturb);
+    let (busy, world) = traces(0.0, |world, step| {
+        disturb(world, step);
+        converse(world, step);
+        // pushes for the client go on to the end
+        if (160..170).contains(&step) {
+            let alice = world.address(0);
+            drop(world.send(1, 1000 + u64::from(step), Target::Plain(alice), vec![4; 1000]));
+        }
+    });
+    assert!(world.hosts[0].machine.stats().sessions >= 3);
+    assert_eq!(idle, busy);
+}

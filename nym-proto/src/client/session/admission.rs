@@ -156,7 +156,7 @@ impl Session {
 
     fn ready(&mut self, now: Instant, key: SharedKey, version: ProtocolVersion) {
         (self.failures, self.refusals, self.has_been_ready) = (0, 0, true);
-        self.state = State::Ready(Box::new(Ready::new(now, key, version)));
+        self.state = State::Ready(Box::new(Ready::new(key, version)));
         self.outputs.push(SessionOutput::Connectivity(Connectivity::Ready));
         self.claim_if_low(now);
         self.outputs.push(SessionOutput::Up);

@@ -9,7 +9,8 @@ use crate::client::event::ConnectionId;
 use crate::gateway::{CLAIM_BELOW, ClientText, GatewayText, ProtocolVersion, SharedKey};
 use crate::time::Instant;
 
-/// A ready session with requests unanswered and nothing received for this long is dead.
+/// A ready session in which no request was answered for this long, though some wait, is dead. Pushes
+/// are no sign of life: they depend on who writes to the client, and the end of a connection must not.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// The same, while there is reason to doubt the connection.
 const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
@@ -39,22 +40,20 @@ pub(super) struct Ready {
     pub(super) version: ProtocolVersion,
     outstanding: VecDeque<Request>,
     is_claiming: bool,
-    last_received: Instant,
-    /// How long the gateway may be silent while something is outstanding.
+    /// How long the gateway may leave what is outstanding without an answer.
     patience: Duration,
-    /// Since when something is outstanding.
+    /// Since when something is outstanding and nothing was answered.
     waiting_since: Option<Instant>,
     pub(super) bad_frames: u32,
 }
 
 impl Ready {
-    pub(super) const fn new(now: Instant, key: SharedKey, version: ProtocolVersion) -> Self {
+    pub(super) const fn new(key: SharedKey, version: ProtocolVersion) -> Self {
         Self {
             key,
             version,
             outstanding: VecDeque::new(),
             is_claiming: false,
-            last_received: now,
             patience: SILENCE_MAX,
             waiting_since: None,
             bad_frames: 0,
@@ -63,7 +62,7 @@ impl Ready {
 
     /// There is reason to believe that the connection is dead.
     pub(super) fn doubt(&mut self, now: Instant) {
-        self.last_received = now;
+        self.waiting_since = self.waiting_since.map(|_| now);
         self.patience = SILENCE_SUSPECT;
     }
 
@@ -72,13 +71,8 @@ impl Ready {
         self.waiting_since.get_or_insert(now);
     }
 
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.last_received = now;
-        self.patience = SILENCE_MAX;
-    }
-
     pub(super) fn dead_at(&self) -> Option<Instant> {
-        self.waiting_since.map(|since| since.max(self.last_received) + self.patience)
+        self.waiting_since.map(|since| since + self.patience)
     }
 }
 
@@ -130,7 +124,7 @@ impl Session {
         let State::Ready(ready) = &mut self.state else {
             return None;
         };
-        ready.heard(now);
+        ready.patience = SILENCE_MAX;
         let request = ready.outstanding.pop_front();
         ready.waiting_since = (!ready.outstanding.is_empty()).then_some(now);
         request

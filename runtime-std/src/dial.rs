@@ -10,6 +10,9 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tracing::debug;
 use tungstenite::HandshakeError;
 
+/// A longer time limit counts as this one; the sum of a longer one and now may not exist.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// An open WebSocket.
 pub(crate) type WebSocket = tungstenite::WebSocket<Transport>;
 
@@ -22,7 +25,7 @@ pub(crate) fn dial(
 ) -> Result<WebSocket, String> {
     let mut failures = Vec::new();
     for url in urls {
-        match dial_one(&url, tls.clone(), Instant::now() + timeout) {
+        match dial_one(&url, tls.clone(), Instant::now() + timeout.min(TIMEOUT_MAX)) {
             Ok(socket) => return Ok(socket),
             Err(reason) => {
                 debug!(url, reason, "cannot connect");

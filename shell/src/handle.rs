@@ -56,11 +56,12 @@ pub(crate) fn pair<M: Machine>(
     options: &Options,
 ) -> (Starting, Driver<M>) {
     let shared = Arc::new(Shared::default());
-    let (submissions, submitted) = async_channel::bounded(options.send_queue.max(1));
+    let (submissions, submitted) =
+        async_channel::bounded(options.send_queue.clamp(1, Options::QUEUE_MAX));
     let (controls, controlled) = async_channel::bounded(CONTROL_QUEUE);
     let (deliver, deliveries) =
         async_channel::bounded(usize::try_from(delivery_window).unwrap_or(usize::MAX));
-    let (report, events) = queue(options.event_queue);
+    let (report, events) = queue(options.event_queue.min(Options::QUEUE_MAX));
     let (keep, records) = queue(RECORD_QUEUE);
     let (ready_sender, ready) = async_channel::bounded(1);
     let (running, ended) = async_channel::bounded(1);

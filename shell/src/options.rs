@@ -22,9 +22,10 @@ pub struct Options {
     /// How long one attempt to reach one URL of a gateway may take, from name resolution to the end
     /// of the WebSocket upgrade.
     pub dial_timeout: Duration,
-    /// Messages waiting to be handed to the core. Their senders wait with them.
+    /// Messages waiting to be handed to the core. Their senders wait with them. At most
+    /// [`QUEUE_MAX`](Self::QUEUE_MAX).
     pub send_queue: usize,
-    /// Facts waiting for the application.
+    /// Facts waiting for the application. At most [`QUEUE_MAX`](Self::QUEUE_MAX).
     pub event_queue: usize,
 }
 
@@ -53,6 +54,9 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
+    /// Longest queue; a larger length counts as this one. The room is set aside at the start.
+    pub const QUEUE_MAX: usize = 1 << 16;
+
     pub(crate) fn seed(&self) -> Result<Zeroizing<[u8; 32]>, ConnectError> {
         match self.seed {
             Some(seed) => Ok(Zeroizing::new(seed)),

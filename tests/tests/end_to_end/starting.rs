@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use nym_proto::client::{Config, GatewayChoice, Network, SessionFailure, StopReason};
+use nym_proto::client::{
+    Config, GatewayChoice, Network, SessionFailure, Shutdown, StopReason, Target,
+};
 use nym_proto::identity::{IdentityKey, IdentityKeyPair};
 use nym_proto::topology::{Topology, TopologyParts};
-use nym_runtime_std::ConnectError;
+use nym_runtime_std::{ConnectError, SendOptions};
 use tests::Cast;
 use tests::stage::{ALICE, Stage, noise};
-use tests::wait::{growing_limits, within};
+use tests::wait::{growing_limits, next, within};
 
 /// For what ends only by the limit.
 const SHORT: Duration = Duration::from_millis(500);
@@ -26,6 +28,7 @@ over_both_runtimes!(
     of_two_directories_one_is_enough,
     a_gateway_that_cannot_be_reached_is_reported,
     a_gateway_that_talks_nonsense_ends_the_wait,
+    absurd_settings_of_the_shell_do_no_harm,
 );
 
 fn a_gateway_with_another_key_than_expected_is_not_used(cast: &Cast) {
@@ -123,6 +126,32 @@ fn a_gateway_that_talks_nonsense_ends_the_wait(cast: &Cast) {
     });
     // whatever fails
     time_out(cast, &stage, stage.config(ALICE), SHORT);
+}
+
+fn absurd_settings_of_the_shell_do_no_harm(cast: &Cast) {
+    let stage = Stage::new(69);
+    for (n, (queue, time)) in
+        [(0, Duration::MAX), (usize::MAX, Duration::from_secs(1 << 40))].into_iter().enumerate()
+    {
+        let mut options = stage.options(n as u8);
+        options.connect_timeout = time;
+        options.dial_timeout = time;
+        options.send_queue = queue;
+        options.event_queue = queue;
+        let (runtime, config) = (cast.alice, stage.config(ALICE));
+        let identity = stage.identity(n as u8);
+        let alice = within("connecting", move || {
+            runtime.connect(config, identity, options).map_err(|error| error.to_string())
+        });
+        let alice = alice.unwrap();
+        let forever = SendOptions { expires_after: Some(time), ..SendOptions::default() };
+        let target = Target::Plain(alice.address());
+        let receipt = alice.send_with(target, noise(1, 100), forever).unwrap();
+        assert_eq!(next(&*alice).data, noise(1, 100));
+        assert!(matches!(receipt.outcome_timeout(time), Some(Ok(_))));
+        let handle = alice.handle();
+        within("draining", move || handle.shutdown(Shutdown::Drain(time))).unwrap();
+    }
 }
 
 fn talk_nonsense(stream: TcpStream) -> Result<(), ()> {

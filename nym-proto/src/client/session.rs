@@ -311,6 +311,13 @@ impl Session {
             // whatever it was, it was the answer to a request
             self.answered(now);
             self.bad_frame(now);
+            let is_answer = matches!(
+                self.state,
+                State::Version { .. } | State::Registering { .. } | State::Authenticating { .. }
+            );
+            if is_answer {
+                self.fail(now, SessionFailure::Protocol);
+            }
             return;
         };
         match core::mem::replace(&mut self.state, State::Idle) {

@@ -34,7 +34,8 @@ pub struct Limits {
     pub tags_max: usize,
     /// Requests to the gateway without an answer; while there are so many, slots pass unused.
     pub gateway_requests_max: usize,
-    /// Actions queued at most before the client stops to produce more of its own accord.
+    /// With this many actions queued the client reports no more facts and accepts no messages; with
+    /// this many frames among them, slots pass unused.
     pub actions_max: usize,
 }
 

@@ -77,7 +77,7 @@ impl Client {
             Err(RefusedReason::UnknownTag)
         } else if tag.is_some() && message.data.is_empty() {
             Err(RefusedReason::EmptyReply)
-        } else if !self.outbox.has_room(bytes + overhead) {
+        } else if !self.outbox.has_room(bytes + overhead) || self.is_backed_up() {
             Err(RefusedReason::Full)
         } else {
             Ok(())

@@ -81,6 +81,8 @@ pub struct Client {
     epoch_duration: Duration,
     announced: Option<Deadline>,
     actions: VecDeque<Action>,
+    /// Frames among the actions.
+    writes_queued: usize,
     stats: Stats,
 }
 
@@ -185,6 +187,7 @@ impl Client {
             epoch_duration: EPOCH_DEFAULT,
             announced: None,
             actions: VecDeque::new(),
+            writes_queued: 0,
             stats: Stats::default(),
         };
         if let Some(topology) = fixed {
@@ -267,6 +270,9 @@ impl Client {
     /// The next action, in the order they were decided. `None` until something happens again.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
+            if matches!(action, Action::Write { .. }) {
+                self.writes_queued = self.writes_queued.saturating_sub(1);
+            }
             return Some(action);
         }
         if self.is_stopped {
@@ -462,6 +468,7 @@ impl Client {
 
     fn write(&mut self, connection: ConnectionId, frame: WsFrame) {
         self.stats.bytes_written += frame.len() as u64;
+        self.writes_queued += 1;
         self.act(Action::Write { connection, frame });
     }
 

@@ -93,8 +93,13 @@ impl Client {
         self.is_stopped = true;
     }
 
+    /// True if the shell does not drain its actions. Messages would only become more of them.
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.actions.len() >= self.config.limits.actions_max.max(1)
+    }
+
     pub(super) fn say_writable(&mut self) {
-        if self.was_refused && self.outbox.is_half_empty() {
+        if self.was_refused && self.outbox.is_half_empty() && !self.is_backed_up() {
             self.was_refused = false;
             self.act(Action::Writable);
         }

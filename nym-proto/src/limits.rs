@@ -80,12 +80,17 @@ impl Limits {
     /// payload of frames handed in are not counted.
     #[must_use]
     pub fn memory_max(&self) -> usize {
-        let fragments = self.outbox_bytes_max / FRAGMENT_PAYLOAD_MIN + self.outbox_messages_max;
-        let records = self.outbox_messages_max
-            + self.inbox_messages_max
-            + self.correspondents_max
-            + self.tags_max
-            + self.gateway_requests_max;
+        let fragments = (self.outbox_bytes_max / FRAGMENT_PAYLOAD_MIN)
+            .saturating_add(self.outbox_messages_max);
+        let records = [
+            self.outbox_messages_max,
+            self.inbox_messages_max,
+            self.correspondents_max,
+            self.tags_max,
+            self.gateway_requests_max,
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add);
         [
             self.outbox_bytes_max,
             self.inbox_bytes_max,
@@ -114,6 +119,9 @@ mod tests {
     #[test]
     fn absurd_limits_saturate() {
         let limits = Limits { actions_max: usize::MAX, ..Limits::default() };
+        assert_eq!(limits.memory_max(), usize::MAX);
+        let (outbox_messages_max, tags_max) = (usize::MAX, usize::MAX);
+        let limits = Limits { outbox_messages_max, tags_max, ..Limits::default() };
         assert_eq!(limits.memory_max(), usize::MAX);
     }
 }

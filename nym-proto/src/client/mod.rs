@@ -366,6 +366,9 @@ impl Client {
         self.session.tick(now);
         self.directory.tick(now);
         self.pass_on();
+        if self.is_stopped {
+            return;
+        }
         self.expire();
         self.queue_overdue();
         if self.next_housekeeping <= now {

@@ -246,3 +246,21 @@ fn a_random_gateway_is_drawn_by_its_performance() {
     let on_weak = clients.iter().filter(|client| world.address(**client).gateway == weak).count();
     assert!(on_weak < 6, "{on_weak} of 60 chose the gateway with one percent");
 }
+
+#[test]
+fn nothing_comes_after_a_client_has_stopped() {
+    let mut world = World::new(87);
+    let mut config = world.config(0);
+    config.limits.outbox_bytes_max = 20_000;
+    // the gateway turns out to be another one while a refused message waits for room
+    world.gateways[0].identity = IdentityKeyPair::from_seed(&[99; 32]);
+    world.add(config, 88);
+    let bob = world.hosts[0].machine.address().unwrap();
+    world.send(0, 1, Target::Plain(bob), vec![0; 12_000]).unwrap();
+    let refused = world.send(0, 2, Target::Plain(bob), vec![0; 12_000]).unwrap_err();
+    assert_eq!(refused.reason, RefusedReason::Full);
+    world.run_for(Duration::from_secs(1));
+    assert!(world.hosts[0].stopped.is_some());
+    let last = world.hosts[0].actions.last().unwrap();
+    assert!(last.contains("Stopped"), "{last}");
+}

@@ -48,8 +48,8 @@ impl Client {
         self.next_housekeeping = now + HOUSEKEEPING;
         self.replies.expire(now);
         self.stats.surbs_dropped = self.replies.dropped();
-        for tag in self.outbox.waiting_tags() {
-            self.ask_for_surbs(tag);
+        for (tag, backlog) in self.outbox.waiting() {
+            self.ask_for_surbs_for(tag, backlog);
             if self.replies.is_silent(now, &tag) {
                 self.give_up_replies(tag);
             }

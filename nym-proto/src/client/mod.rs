@@ -293,7 +293,7 @@ impl Client {
     /// When the client wants to be woken next, and why. Changes with events only.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        if !self.actions.is_empty() {
+        if !self.actions.is_empty() || (!self.is_stopped && self.inbox.has_delivery()) {
             return Some(Deadline { at: self.now, why: Wakeup::Actions });
         }
         if self.is_stopped {
@@ -406,6 +406,7 @@ impl Client {
     fn on_session(&mut self, output: SessionOutput) {
         match output {
             SessionOutput::Connect { connection, urls } => {
+                self.is_blocked = false;
                 self.act(Action::Connect { connection, urls })
             }
             SessionOutput::Write { connection, frame } => self.write(connection, frame),
@@ -445,7 +446,6 @@ impl Client {
     fn on_up(&mut self) {
         let now = self.now;
         self.stats.sessions += 1;
-        self.is_blocked = false;
         if let Some(address) = self.address().filter(|_| !self.was_up) {
             self.was_up = true;
             self.report(Fact::Address(address));

@@ -87,6 +87,10 @@ impl Client {
             self.stats.messages_delivered += 1;
             self.act(Action::Deliver(delivery));
         }
+        while let Some(bytes) = self.inbox.drop_delivery() {
+            self.stats.deliveries_dropped += 1;
+            self.report(Fact::DeliveryDropped { bytes });
+        }
         self.set_connectivity(Connectivity::Closed);
         self.act(Action::SetTimer(None));
         self.act(Action::Stopped(reason));

@@ -340,9 +340,17 @@ impl Session {
     }
 
     fn fail(&mut self, now: Instant, failure: SessionFailure) {
+        self.fail_for(now, failure, None);
+    }
+
+    /// As [`fail`](Self::fail), with another pause than the one that is due.
+    fn fail_for(&mut self, now: Instant, failure: SessionFailure, pause: Option<Duration>) {
+        if matches!(&self.state, State::Ready(ready) if ready.is_stable(now)) {
+            self.failures = 0;
+        }
         self.drop_connection();
-        let pause = BACK_OFF_MIN.saturating_mul(1 << self.failures.min(7)).min(BACK_OFF_MAX);
-        let retry_in = pause / 2 + self.jitter.up_to(pause / 2);
+        let due = BACK_OFF_MIN.saturating_mul(1 << self.failures.min(7)).min(BACK_OFF_MAX);
+        let retry_in = pause.unwrap_or_else(|| due / 2 + self.jitter.up_to(due / 2));
         self.failures = self.failures.saturating_add(1);
         self.state = State::BackOff { until: now + retry_in };
         self.outputs.push(SessionOutput::Failed { failure, retry_in });

@@ -34,7 +34,8 @@ pub struct Limits {
     pub tags_max: usize,
     /// Requests to the gateway without an answer; while there are so many, slots pass unused.
     pub gateway_requests_max: usize,
-    /// Actions queued at most before the client stops to produce more of its own accord.
+    /// With this many actions queued the client reports no more facts and accepts no messages; with
+    /// this many frames among them, slots pass unused.
     pub actions_max: usize,
 }
 
@@ -60,6 +61,10 @@ impl Default for Limits {
     }
 }
 
+/// Messages with requests for SURBs and answers to them, accepted beside those of the application.
+pub(crate) const CONTROL_MESSAGES_MAX: usize = 512;
+/// Bytes of all of them.
+pub(crate) const CONTROL_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a fragment's record while it waits for its ack: two tree entries, rounded up.
 const IN_FLIGHT_BYTES: usize = 256;
 /// Bytes of the smallest fragment payload, for counting fragments. (protocol: messages 10)
@@ -79,14 +84,20 @@ impl Limits {
     /// payload of frames handed in are not counted.
     #[must_use]
     pub fn memory_max(&self) -> usize {
-        let fragments = self.outbox_bytes_max / FRAGMENT_PAYLOAD_MIN + self.outbox_messages_max;
-        let records = self.outbox_messages_max
-            + self.inbox_messages_max
-            + self.correspondents_max
-            + self.tags_max
-            + self.gateway_requests_max;
+        let outbox_bytes = self.outbox_bytes_max.saturating_add(CONTROL_BYTES_MAX);
+        let outbox_messages = self.outbox_messages_max.saturating_add(CONTROL_MESSAGES_MAX);
+        let fragments = (outbox_bytes / FRAGMENT_PAYLOAD_MIN).saturating_add(outbox_messages);
+        let records = [
+            outbox_messages,
+            self.inbox_messages_max,
+            self.correspondents_max,
+            self.tags_max,
+            self.gateway_requests_max,
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add);
         [
-            self.outbox_bytes_max,
+            outbox_bytes,
             self.inbox_bytes_max,
             self.reassembly.memory_max(),
             fragments.saturating_mul(IN_FLIGHT_BYTES),
@@ -113,6 +124,9 @@ mod tests {
     #[test]
     fn absurd_limits_saturate() {
         let limits = Limits { actions_max: usize::MAX, ..Limits::default() };
+        assert_eq!(limits.memory_max(), usize::MAX);
+        let (outbox_messages_max, tags_max) = (usize::MAX, usize::MAX);
+        let limits = Limits { outbox_messages_max, tags_max, ..Limits::default() };
         assert_eq!(limits.memory_max(), usize::MAX);
     }
 }

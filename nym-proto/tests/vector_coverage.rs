@@ -13,8 +13,11 @@ const SPHINX: &str = "tests/sphinx_vectors.rs";
 const CRYPTO: &str = "src/sphinx/crypto.rs";
 const HKDF: &str = "src/hkdf_blake3.rs";
 
+/// A key and the sources of the tests that go through its entries.
+type Exercised = (&'static str, &'static [&'static str]);
+
 /// The keys of each file, with the tests that go through their entries.
-const EXERCISED: &[(&str, &[(&str, &[&str])])] = &[
+const EXERCISED: &[(&str, &[Exercised])] = &[
     (
         "gateway.json",
         &[

@@ -14,6 +14,8 @@ const SURBS_PER_ANSWER: u32 = 100;
 const REQUEST_ATTEMPTS_MAX: u32 = 10;
 const REQUEST_EXPIRES_AFTER: Duration = Duration::from_secs(60);
 const ANSWER_EXPIRES_AFTER: Duration = Duration::from_secs(3600);
+/// More than a request for SURBs takes.
+const REQUEST_ROOM: usize = 128;
 /// More than head, SURB list header and padding of any message take.
 const HEAD_ROOM: usize = 4096;
 /// Bytes of one SURB in a message.
@@ -77,7 +79,7 @@ impl Client {
             Err(RefusedReason::UnknownTag)
         } else if tag.is_some() && message.data.is_empty() {
             Err(RefusedReason::EmptyReply)
-        } else if !self.outbox.has_room(bytes + overhead) {
+        } else if !self.outbox.has_room(bytes + overhead) || self.is_backed_up() {
             Err(RefusedReason::Full)
         } else {
             Ok(())
@@ -86,8 +88,17 @@ impl Client {
 
     /// Asks a correspondent for more SURBs if those left do not cover what waits.
     pub(super) fn ask_for_surbs(&mut self, tag: SenderTag) {
-        let Some(own) = self.address() else { return };
         let backlog = self.outbox.replies_to(tag).map(|(_, message)| message.backlog()).sum();
+        self.ask_for_surbs_for(tag, backlog);
+    }
+
+    /// As [`ask_for_surbs`](Self::ask_for_surbs), the number of waiting fragments being known.
+    pub(super) fn ask_for_surbs_for(&mut self, tag: SenderTag, backlog: usize) {
+        let Some(own) = self.address() else { return };
+        let is_awaited = backlog > 0;
+        if !self.outbox.has_control_room(REQUEST_ROOM, is_awaited) {
+            return;
+        }
         let Some(amount) = self.replies.poll_request(self.now, &tag, backlog) else {
             return;
         };
@@ -108,6 +119,11 @@ impl Client {
 
     /// Sends a correspondent the SURBs it asked for, as far as it may have them.
     pub(super) fn answer_surb_request(&mut self, asker: Recipient, amount: u32) {
+        let largest = amount.min(self.config.replies.answer_max) as usize;
+        if !self.outbox.has_control_room(largest.saturating_mul(SURB_ROOM), true) {
+            self.stats.surb_requests_refused += 1;
+            return;
+        }
         let Some((tag, granted)) = self.replies.allow(self.now, &asker, amount) else {
             self.stats.surb_requests_refused += 1;
             return;

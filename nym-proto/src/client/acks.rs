@@ -129,11 +129,16 @@ impl Acks {
 
 /// protocol: client 7.2, with back-off for fragments that stay without an ack.
 fn wait(config: &AckConfig, expected: Duration, attempts: u32) -> Duration {
-    let expected = expected.min(config.wait_max).mul_f64(config.wait_multiplier.clamp(1.0, 100.0));
+    let expected = scaled(expected.min(config.wait_max), config.wait_multiplier.clamp(1.0, 100.0));
     let wait = expected.saturating_add(config.wait_addition);
     let growth = attempts.saturating_sub(PATIENT_ATTEMPTS).min(32);
     let longest = config.wait_max.max(config.wait_addition);
-    wait.min(longest).mul_f64(libm::pow(WAIT_GROWTH, f64::from(growth))).min(longest)
+    scaled(wait.min(longest), libm::pow(WAIT_GROWTH, f64::from(growth))).min(longest)
+}
+
+/// The product, or the longest duration if there is none.
+fn scaled(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]

@@ -76,11 +76,13 @@ impl Client {
         }
     }
 
+    /// Decided by the link and the shell. Actions other than frames do not count: how many there are
+    /// depends on the application and on what was received.
     fn can_emit(&self) -> bool {
         self.session.is_ready()
             && !self.is_blocked
             && !self.session.is_choked()
-            && self.actions.len() < self.config.limits.actions_max
+            && self.writes_queued < self.config.limits.actions_max.max(1)
     }
 
     fn pick(&mut self, topology: &Topology, first: Hop) -> Option<Picked> {

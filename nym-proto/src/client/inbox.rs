@@ -85,6 +85,18 @@ impl Inbox {
         Some(delivery)
     }
 
+    /// True if a message waits that the application is ready to take.
+    pub(super) fn has_delivery(&self) -> bool {
+        self.window > 0 && !self.waiting.is_empty()
+    }
+
+    /// Drops a message the application is not ready to take. Returns its size.
+    pub(super) fn drop_delivery(&mut self) -> Option<usize> {
+        let delivery = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(delivery.data.len());
+        Some(delivery.data.len())
+    }
+
     /// The application has taken messages.
     pub(super) fn taken(&mut self, messages: u32, window_max: u32) {
         self.window = self.window.saturating_add(messages).min(window_max.max(1));

@@ -81,6 +81,8 @@ pub struct Client {
     epoch_duration: Duration,
     announced: Option<Deadline>,
     actions: VecDeque<Action>,
+    /// Frames among the actions.
+    writes_queued: usize,
     stats: Stats,
 }
 
@@ -185,6 +187,7 @@ impl Client {
             epoch_duration: EPOCH_DEFAULT,
             announced: None,
             actions: VecDeque::new(),
+            writes_queued: 0,
             stats: Stats::default(),
         };
         if let Some(topology) = fixed {
@@ -267,6 +270,9 @@ impl Client {
     /// The next action, in the order they were decided. `None` until something happens again.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
+            if matches!(action, Action::Write { .. }) {
+                self.writes_queued = self.writes_queued.saturating_sub(1);
+            }
             return Some(action);
         }
         if self.is_stopped {
@@ -287,7 +293,7 @@ impl Client {
     /// When the client wants to be woken next, and why. Changes with events only.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        if !self.actions.is_empty() {
+        if !self.actions.is_empty() || (!self.is_stopped && self.inbox.has_delivery()) {
             return Some(Deadline { at: self.now, why: Wakeup::Actions });
         }
         if self.is_stopped {
@@ -360,6 +366,9 @@ impl Client {
         self.session.tick(now);
         self.directory.tick(now);
         self.pass_on();
+        if self.is_stopped {
+            return;
+        }
         self.expire();
         self.queue_overdue();
         if self.next_housekeeping <= now {
@@ -397,6 +406,7 @@ impl Client {
     fn on_session(&mut self, output: SessionOutput) {
         match output {
             SessionOutput::Connect { connection, urls } => {
+                self.is_blocked = false;
                 self.act(Action::Connect { connection, urls })
             }
             SessionOutput::Write { connection, frame } => self.write(connection, frame),
@@ -436,7 +446,6 @@ impl Client {
     fn on_up(&mut self) {
         let now = self.now;
         self.stats.sessions += 1;
-        self.is_blocked = false;
         if let Some(address) = self.address().filter(|_| !self.was_up) {
             self.was_up = true;
             self.report(Fact::Address(address));
@@ -462,6 +471,7 @@ impl Client {
 
     fn write(&mut self, connection: ConnectionId, frame: WsFrame) {
         self.stats.bytes_written += frame.len() as u64;
+        self.writes_queued += 1;
         self.act(Action::Write { connection, frame });
     }
 

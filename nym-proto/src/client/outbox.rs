@@ -10,7 +10,7 @@ use super::acks::FragmentKey;
 use super::event::{Lane, MessageId};
 use super::outgoing::{Class, Destination, Draft, OutgoingMessage};
 use crate::entropy::Stream;
-use crate::limits::Limits;
+use crate::limits::{CONTROL_BYTES_MAX, CONTROL_MESSAGES_MAX, Limits};
 use crate::message::{FragmentId, SenderTag, SetId};
 use crate::sphinx::PacketSize;
 use crate::time::Instant;
@@ -41,7 +41,9 @@ pub(super) struct Outbox {
     bytes_max: usize,
     messages_max: usize,
     next_key: u64,
+    /// Bytes of the application's messages, and of the others.
     bytes: usize,
+    control_bytes: usize,
     messages: BTreeMap<u64, OutgoingMessage>,
     users: BTreeMap<MessageId, u64>,
     sets: BTreeSet<SetId>,
@@ -62,6 +64,7 @@ impl Outbox {
             messages_max: limits.outbox_messages_max,
             next_key: 0,
             bytes: 0,
+            control_bytes: 0,
             messages: BTreeMap::new(),
             users: BTreeMap::new(),
             sets: BTreeSet::new(),
@@ -74,15 +77,22 @@ impl Outbox {
         }
     }
 
-    /// True if a message of this size can be taken in now.
+    /// True if a message of the application of this size can be taken in now.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.messages.len() < self.messages_max
-            && self.bytes.saturating_add(bytes) <= self.bytes_max
+        self.users.len() < self.messages_max && self.bytes.saturating_add(bytes) <= self.bytes_max
+    }
+
+    /// True if a control message of this size can be taken in now. Correspondents cause them, so
+    /// they take no room from the application. What nobody waits for may fill half of theirs.
+    pub(super) fn has_control_room(&self, bytes: usize, is_awaited: bool) -> bool {
+        let share = if is_awaited { 1 } else { 2 };
+        self.messages.len() - self.users.len() < CONTROL_MESSAGES_MAX / share
+            && self.control_bytes.saturating_add(bytes) <= CONTROL_BYTES_MAX / share
     }
 
     /// True if half of the capacity is free.
     pub(super) fn is_half_empty(&self) -> bool {
-        self.messages.len() <= self.messages_max / 2 && self.bytes <= self.bytes_max / 2
+        self.users.len() <= self.messages_max / 2 && self.bytes <= self.bytes_max / 2
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,7 +119,7 @@ impl Outbox {
                 return id;
             }
         });
-        self.bytes += message.bytes();
+        *self.bytes_of(message.class) += message.bytes();
         if let Some(user) = message.user {
             self.users.insert(user, key);
         }
@@ -137,7 +147,8 @@ impl Outbox {
     /// Takes a message out for good. Queues skip it from now on.
     pub(super) fn remove(&mut self, key: u64) -> Option<OutgoingMessage> {
         let message = self.messages.remove(&key)?;
-        self.bytes = self.bytes.saturating_sub(message.bytes());
+        let bytes = self.bytes_of(message.class);
+        *bytes = bytes.saturating_sub(message.bytes());
         if let Some(user) = message.user {
             self.users.remove(&user);
         }
@@ -160,6 +171,13 @@ impl Outbox {
             }
         }
         Some(message)
+    }
+
+    const fn bytes_of(&mut self, class: Class) -> &mut usize {
+        match class {
+            Class::Control => &mut self.control_bytes,
+            Class::Application(_) => &mut self.bytes,
+        }
     }
 
     /// Queues a fragment for its next transmission.
@@ -295,15 +313,17 @@ impl Outbox {
             .map(|(key, message)| (*key, message))
     }
 
-    /// Correspondents that replies wait to be sent to.
-    pub(super) fn waiting_tags(&self) -> BTreeSet<SenderTag> {
-        let tag = |message: &OutgoingMessage| match message.destination {
-            Destination::Surbs(tag) if message.class != Class::Control && message.backlog() > 0 => {
-                Some(tag)
+    /// Correspondents that replies wait to be sent to, with the fragments that wait.
+    pub(super) fn waiting(&self) -> BTreeMap<SenderTag, usize> {
+        let mut waiting = BTreeMap::new();
+        for message in self.messages.values() {
+            if let (Destination::Surbs(tag), Class::Application(_), 1..) =
+                (message.destination, message.class, message.backlog())
+            {
+                *waiting.entry(tag).or_insert(0) += message.backlog();
             }
-            _ => None,
-        };
-        self.messages.values().filter_map(tag).collect()
+        }
+        waiting
     }
 
     /// Keys of all messages.

@@ -279,13 +279,14 @@ impl Replies {
         let per_peer_max = self.per_peer_max;
         let peer = self.peers.get_mut(tag)?;
         peer.requests.retain(|(lost_at, _)| *lost_at > now);
-        let asked: usize = peer.requests.iter().map(|(_, amount)| *amount as usize).sum();
-        let coming = peer.surbs.len() + asked;
-        let enough = coming >= queued + config.reserve || coming >= per_peer_max;
+        let asked = peer.requests.iter().map(|(_, amount)| *amount as usize);
+        let coming = asked.fold(peer.surbs.len(), usize::saturating_add);
+        let needed = queued.saturating_add(config.reserve);
+        let enough = coming >= needed || coming >= per_peer_max;
         if enough || peer.surbs.is_empty() || peer.requests.len() >= REQUESTS_MAX {
             return None;
         }
-        let wanted = u32::try_from(queued + config.reserve - coming).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(needed - coming).unwrap_or(u32::MAX);
         let amount = wanted.clamp(config.request_min, config.request_max.max(config.request_min));
         peer.requests.push_back((now + config.rerequest_after, amount));
         Some(amount)

@@ -41,7 +41,7 @@ impl Schedule {
         let loops = traffic.loop_interval.map_or(0.0, rate);
         Self {
             stream,
-            mean: Duration::from_secs_f64(1.0 / (main + loops)),
+            mean: Duration::try_from_secs_f64(1.0 / (main + loops)).unwrap_or(Duration::MAX),
             loop_share: loops / (main + loops),
             next: None,
         }

@@ -28,8 +28,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const BACK_OFF_MIN: Duration = Duration::from_millis(500);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
-/// A session that was ready for this long ends the growth of the pauses. protocol: gateway 7.4
-const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// Characters kept of an error text from outside.
 const WORDS_MAX: usize = 200;
 
@@ -123,8 +121,6 @@ pub(super) struct Session {
     failures: u32,
     refusals: u32,
     has_been_ready: bool,
-    /// When the session in place became ready.
-    ready_since: Option<Instant>,
     bandwidth: i64,
     clock: Clock,
     outputs: Vec<SessionOutput>,
@@ -164,7 +160,6 @@ impl Session {
             failures: 0,
             refusals: 0,
             has_been_ready: false,
-            ready_since: None,
             bandwidth: 0,
             clock: Clock { at: now, unix },
             outputs: Vec::new(),
@@ -352,14 +347,17 @@ impl Session {
     }
 
     fn fail(&mut self, now: Instant, failure: SessionFailure) {
-        // a session that breaks at once counts as a failed attempt: each authentication uses up a
-        // second of the clock, which may run ahead by no more than two minutes
-        if self.ready_since.take().is_some_and(|since| now.since(since) >= STABLE_AFTER) {
+        self.fail_for(now, failure, None);
+    }
+
+    /// As [`fail`](Self::fail), with another pause than the one that is due.
+    fn fail_for(&mut self, now: Instant, failure: SessionFailure, pause: Option<Duration>) {
+        if matches!(&self.state, State::Ready(ready) if ready.is_stable(now)) {
             self.failures = 0;
         }
         self.drop_connection();
-        let pause = BACK_OFF_MIN.saturating_mul(1 << self.failures.min(7)).min(BACK_OFF_MAX);
-        let retry_in = pause / 2 + self.jitter.up_to(pause / 2);
+        let due = BACK_OFF_MIN.saturating_mul(1 << self.failures.min(7)).min(BACK_OFF_MAX);
+        let retry_in = pause.unwrap_or_else(|| due / 2 + self.jitter.up_to(due / 2));
         self.failures = self.failures.saturating_add(1);
         self.state = State::BackOff { until: now + retry_in };
         self.outputs.push(SessionOutput::Failed { failure, retry_in });

@@ -48,8 +48,8 @@ impl Client {
         self.next_housekeeping = now + HOUSEKEEPING;
         self.replies.expire(now);
         self.stats.surbs_dropped = self.replies.dropped();
-        for tag in self.outbox.waiting_tags() {
-            self.ask_for_surbs(tag);
+        for (tag, backlog) in self.outbox.waiting() {
+            self.ask_for_surbs_for(tag, backlog);
             if self.replies.is_silent(now, &tag) {
                 self.give_up_replies(tag);
             }
@@ -87,14 +87,23 @@ impl Client {
             self.stats.messages_delivered += 1;
             self.act(Action::Deliver(delivery));
         }
+        while let Some(bytes) = self.inbox.drop_delivery() {
+            self.stats.deliveries_dropped += 1;
+            self.report(Fact::DeliveryDropped { bytes });
+        }
         self.set_connectivity(Connectivity::Closed);
         self.act(Action::SetTimer(None));
         self.act(Action::Stopped(reason));
         self.is_stopped = true;
     }
 
+    /// True if the shell does not drain its actions. Messages would only become more of them.
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.actions.len() >= self.config.limits.actions_max.max(1)
+    }
+
     pub(super) fn say_writable(&mut self) {
-        if self.was_refused && self.outbox.is_half_empty() {
+        if self.was_refused && self.outbox.is_half_empty() && !self.is_backed_up() {
             self.was_refused = false;
             self.act(Action::Writable);
         }

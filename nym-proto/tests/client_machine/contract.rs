@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use nym_proto::client::{Action, Client, Config, Event, Network, Target, Wakeup};
+use nym_proto::client::{
+    Action, Client, Config, DeliveryOrigin, Event, Lane, MessageId, Network, Outgoing, Target,
+    Wakeup,
+};
 use nym_proto::entropy::{Entropy, Purpose};
 use nym_proto::identity::Identity;
 use nym_proto::time::{Instant, UnixTime};
@@ -117,4 +120,66 @@ fn any_number_of_events_between_two_drains_is_legal() {
         world.hosts[0].machine.handle(world.now, Event::Tick).unwrap();
     }
     world.run_until_true(Duration::from_secs(60), "all", |w| w.hosts[1].delivered.len() == 50);
+}
+
+#[test]
+fn no_configuration_makes_a_client_panic() {
+    let extremes = [Duration::ZERO, Duration::from_nanos(1), Duration::MAX];
+    let factors = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, 0.0];
+    for (round, factor) in factors.into_iter().enumerate() {
+        let long = extremes[round % 3];
+        let mut world = World::new(103);
+        let mut config = world.config(0);
+        config.traffic.hop_delay = long.min(Duration::from_secs(1));
+        config.acks.wait_multiplier = factor;
+        config.acks.wait_addition = long;
+        config.acks.wait_max = extremes[round / 2 % 3];
+        config.acks.expires_after = Some(Duration::MAX);
+        config.replies.reserve = usize::MAX;
+        config.replies.request_max = u32::MAX;
+        config.replies.rerequest_after = long;
+        config.replies.give_up_after = long;
+        config.replies.key_age_max = long;
+        let _ = config.limits.memory_max();
+        let alice = world.add(config, 104);
+        let bob = world.add(world.config(1), 105);
+        world.run_for(Duration::from_secs(1));
+        let (alice_address, bob_address) = (world.address(alice), world.address(bob));
+        let surbs = |recipient| Target::Anonymous { recipient, surbs: 5 };
+        world.send(alice, 1, surbs(bob_address), vec![1; 5000]).unwrap();
+        world.send(bob, 1, surbs(alice_address), vec![1; 5000]).unwrap();
+        world.run_for(Duration::from_secs(2));
+        let tag = world.hosts[alice].delivered.iter().find_map(|d| match d.origin {
+            DeliveryOrigin::Anonymous(tag) => Some(tag),
+            _ => None,
+        });
+        drop(world.send(alice, 2, Target::Reply(tag.unwrap()), vec![1; 20_000]));
+        world.run_for(Duration::from_secs(1));
+    }
+    for interval in extremes {
+        let mut world = World::new(103);
+        let mut config = world.config(0);
+        config.traffic.main_interval = interval.max(Duration::from_millis(1));
+        config.traffic.loop_interval = None;
+        world.add(config, 104);
+        world.run_for(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_shell_that_never_drains_is_refused_more_messages_and_told_when_to_go_on() {
+    let mut world = World::with_two_clients(106);
+    let target = Target::Plain(world.address(1));
+    let now = world.now;
+    let machine = &mut world.hosts[0].machine;
+    let mut accepted = 0;
+    for id in 0..20_000 {
+        let message = Outgoing::new(MessageId(id), target.clone(), "x".into());
+        accepted += u32::from(machine.handle(now, Event::Send(message)).is_ok());
+        machine.handle(now, Event::CloseLane(Lane::General)).unwrap();
+    }
+    assert!((1000..5000).contains(&accepted), "{accepted}");
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.hosts[0].outcomes.len(), accepted as usize);
+    assert_eq!(world.hosts[0].writable, 1);
 }

@@ -267,3 +267,41 @@ fn a_flood_of_incomplete_messages_is_bounded_and_reported() {
         .sum();
     assert_eq!(reported, 40);
 }
+
+#[test]
+fn a_flood_of_messages_from_strangers_takes_no_room_from_the_application() {
+    use nym_proto::entropy::{Entropy, Purpose};
+    use nym_proto::message::{RepliableKind, ReplyKey, ReplySurb, SenderTag, repliable_head};
+    use nym_proto::sphinx::{PacketBuilder as _, SphinxBuilder};
+
+    let mut world = World::new(96);
+    let mut config = world.config(0);
+    config.limits.outbox_messages_max = 64;
+    config.limits.correspondents_max = 8;
+    world.add(config, 97);
+    world.add(world.config(1), 98);
+    world.run_for(Duration::from_secs(1));
+    world.loss = 1.0;
+    let (alice, bob) = (world.address(0), world.address(1));
+    let topology = world.topology.clone();
+    let mut stream = Entropy::new([96; 32]).stream(Purpose::Other(2));
+    for _ in 0..1000 {
+        // a single SURB makes the client ask for more
+        let route = topology.route(&bob.gateway, &mut stream).unwrap();
+        let delays = route.draw_delays(Duration::ZERO, &mut stream);
+        let surb = SphinxBuilder::new()
+            .make_surb(route.hops(), delays.as_slice(), &bob.identity, &mut stream)
+            .unwrap();
+        let surb = ReplySurb { key: ReplyKey::draw(&mut stream), surb };
+        let tag = SenderTag::draw(&mut stream);
+        let mut message =
+            repliable_head(&tag, RepliableKind::Data, 1, 4, topology.rotation()).to_vec();
+        surb.encode(&mut message);
+        world.send_raw(&alice, &message);
+    }
+    world.run_for(Duration::from_secs(1));
+    let stats = world.hosts[0].machine.stats();
+    assert_eq!(stats.surbs_received, 1000);
+    assert!((100..=512).contains(&stats.surb_requests_sent), "{}", stats.surb_requests_sent);
+    world.send(0, 1, Target::Plain(bob), "x").unwrap();
+}

@@ -147,3 +147,28 @@ fn frames_are_identical_when_the_connection_breaks_in_the_middle() {
     assert!(world.hosts[0].machine.stats().sessions >= 3);
     assert_eq!(idle, busy);
 }
+
+#[test]
+fn a_slot_is_served_although_the_application_causes_many_actions_at_the_same_time() {
+    let run = |messages: u64| {
+        let mut world = World::new(46);
+        let mut config = world.config(0);
+        config.limits.actions_max = 16;
+        world.add(config, 47);
+        world.add(world.config(1), 48);
+        world.run_for(Duration::from_secs(1));
+        let target = Target::Plain(world.address(1));
+        for id in 0..messages {
+            world.send(0, id, target.clone(), "x").unwrap();
+        }
+        // the application's event and the next slot come together
+        let deadline = world.hosts[0].machine.next_deadline().unwrap();
+        assert_eq!(deadline.why, nym_proto::client::Wakeup::Slot);
+        world.now = deadline.at;
+        world.event(0, Event::CloseLane(Lane::General));
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world.hosts[0].outcomes.len(), messages as usize);
+        world.hosts[0].written.clone()
+    };
+    assert_eq!(run(0), run(50));
+}

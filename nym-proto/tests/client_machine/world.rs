@@ -30,6 +30,9 @@ pub struct Gateway {
     pub keys: BTreeMap<IdentityKey, SharedKey>,
     pub stored: Vec<([u8; 32], Bytes)>,
     pub is_up: bool,
+    /// What it says is left of a client's bandwidth, and whether it grants more.
+    pub balance: i64,
+    pub grants: bool,
 }
 
 enum Conn {
@@ -85,6 +88,8 @@ impl World {
                 keys: BTreeMap::new(),
                 stored: Vec::new(),
                 is_up: true,
+                balance: FREE_GRANT,
+                grants: true,
             })
             .collect();
         for id in 0..8u32 {
@@ -266,6 +271,19 @@ impl World {
         }
     }
 
+    /// The gateway's `register` that is under way is lost, and the connection with it.
+    pub fn lose_next_register(&mut self, client: usize) {
+        let is_register = |arrival: &Arrival| {
+            matches!(arrival, Arrival::ToClient {
+                client: to, event: Event::GatewayFrame { frame: WsFrame::Text(text), .. }
+            } if *to == client && text.contains("\"register\""))
+        };
+        let key = self.queue.iter().find(|(_, arrival)| is_register(arrival)).map(|(key, _)| *key);
+        self.queue.remove(&key.unwrap()).unwrap();
+        self.run_for(2 * LINK);
+        self.cut(client);
+    }
+
     /// The gateway's end of the client's connection disappears; the client is not told.
     pub fn vanish(&mut self, client: usize) {
         self.hosts[client].conn = None;
@@ -396,8 +414,8 @@ impl World {
             (Conn::Active { client: id, key }, WsFrame::Binary(bytes)) => {
                 let request = ForwardRequest::open(&key, BytesMut::from(bytes)).unwrap();
                 self.walk(request.first_hop, request.into_packet(), Duration::ZERO);
-                let answer =
-                    GatewayText::Send { remaining_bandwidth: FREE_GRANT, upgrade_mode: false };
+                let remaining_bandwidth = self.gateways[gateway].balance;
+                let answer = GatewayText::Send { remaining_bandwidth, upgrade_mode: false };
                 (Conn::Active { client: id, key }, vec![answer.encode()])
             }
             (conn, WsFrame::Text(text)) => self.text_at_gateway(gateway, conn, &text),
@@ -469,8 +487,12 @@ impl World {
                 }
             }
             (conn, ClientText::ClaimFreeBandwidth) => {
-                let answer =
-                    GatewayText::Bandwidth { available_total: FREE_GRANT, upgrade_mode: false };
+                let answer = if node.grants {
+                    node.balance = FREE_GRANT;
+                    GatewayText::Bandwidth { available_total: FREE_GRANT, upgrade_mode: false }
+                } else {
+                    GatewayText::Error { message: "not now".into() }
+                };
                 (conn, vec![answer.encode()])
             }
             (conn, _) => (conn, vec![GatewayText::Error { message: "what".into() }.encode()]),

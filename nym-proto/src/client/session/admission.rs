@@ -16,6 +16,8 @@ use crate::time::Instant;
 /// Pause before the second attempt to authenticate; the clock must reach the next second.
 /// protocol: gateway 15.2
 const AUTHENTICATE_AGAIN: Duration = Duration::from_millis(1500);
+/// Seconds a timestamp may be ahead of the gateway's clock. protocol: gateway 7.4
+const CLOCK_SKEW_MAX: u64 = 120;
 
 impl Session {
     pub(super) fn on_version(&mut self, now: Instant, deadline: Instant, message: GatewayText) {
@@ -87,6 +89,10 @@ impl Session {
             GatewayText::Handshake(payload) => match handshake.handle(&payload) {
                 Ok(established) => {
                     let key = established.shared_key;
+                    // the gateway may hold the key from now on, whether or not it gets to say so.
+                    // protocol: gateway 15.2
+                    self.refusals = 0;
+                    self.registered_with(now, &key);
                     self.state =
                         State::Registering { key, version, deadline: now + ANSWER_TIMEOUT };
                 }
@@ -108,15 +114,7 @@ impl Session {
     ) {
         match message {
             GatewayText::Register { protocol_version, status: true, .. } => {
-                let Some(gateway) = self.gateway.as_ref().map(|g| g.identity) else {
-                    return;
-                };
-                let last_authentication = self.clock.unix(now).as_secs();
-                self.registered(Registration {
-                    gateway,
-                    shared_key: key.clone(),
-                    last_authentication,
-                });
+                self.registered_with(now, &key);
                 self.bandwidth = 0;
                 self.ready(now, key, version.client_session_registered(protocol_version));
             }
@@ -155,11 +153,24 @@ impl Session {
     }
 
     fn ready(&mut self, now: Instant, key: SharedKey, version: ProtocolVersion) {
-        (self.refusals, self.has_been_ready, self.ready_since) = (0, true, Some(now));
-        self.state = State::Ready(Box::new(Ready::new(key, version)));
+        (self.refusals, self.has_been_ready) = (0, true);
+        self.state = State::Ready(Box::new(Ready::new(now, key, version)));
         self.outputs.push(SessionOutput::Connectivity(Connectivity::Ready));
         self.claim_if_low(now);
         self.outputs.push(SessionOutput::Up);
+    }
+
+    /// A new key. The current second counts as used, and a later one of an authentication before
+    /// does so still, unless it is too late to be accepted. protocol: gateway 6.4, 7.4
+    fn registered_with(&mut self, now: Instant, key: &SharedKey) {
+        let Some(gateway) = self.gateway.as_ref().map(|gateway| gateway.identity) else {
+            return;
+        };
+        let current = self.clock.unix(now).as_secs();
+        let before = self.registration.as_ref().map_or(0, |old| old.last_authentication);
+        let is_plausible = before <= current.saturating_add(CLOCK_SKEW_MAX);
+        let last_authentication = if is_plausible { before.max(current) } else { current };
+        self.registered(Registration { gateway, shared_key: key.clone(), last_authentication });
     }
 
     fn registered(&mut self, registration: Registration) {
@@ -186,10 +197,9 @@ impl Session {
 
     pub(super) fn refused(&mut self, now: Instant, message: String) {
         self.refusals = self.refusals.saturating_add(1);
-        self.fail(now, SessionFailure::Refused(shortened(message)));
-        if self.refusals == 1 && self.registration.is_some() {
-            self.state = State::BackOff { until: now + AUTHENTICATE_AGAIN };
-        }
+        let is_first = self.refusals == 1 && self.registration.is_some();
+        let pause = is_first.then_some(AUTHENTICATE_AGAIN);
+        self.fail_for(now, SessionFailure::Refused(shortened(message)), pause);
         if self.refusals > 2 && self.registration.is_some() {
             // registering anew was refused too: an old session lingers. Authentication evicts it.
             self.refusals = 0;

@@ -16,6 +16,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
 /// Undecryptable frames in a row before the connection is given up. protocol: gateway 15.2
 const BAD_FRAMES_MAX: u32 = 16;
+/// A session that lasted this long has worked: the next pause is a short one again.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Pause after a claim that was not granted.
+const CLAIM_AGAIN: Duration = Duration::from_secs(60);
 
 /// The key and version packets are sealed with while the session is ready.
 #[derive(Debug)]
@@ -40,6 +44,9 @@ pub(super) struct Ready {
     pub(super) version: ProtocolVersion,
     outstanding: VecDeque<Request>,
     is_claiming: bool,
+    /// When bandwidth may be claimed next.
+    claim_from: Instant,
+    since: Instant,
     /// How long the gateway may leave what is outstanding without an answer.
     patience: Duration,
     /// Since when something is outstanding and nothing was answered.
@@ -48,12 +55,14 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) const fn new(key: SharedKey, version: ProtocolVersion) -> Self {
+    pub(super) const fn new(now: Instant, key: SharedKey, version: ProtocolVersion) -> Self {
         Self {
             key,
             version,
             outstanding: VecDeque::new(),
             is_claiming: false,
+            claim_from: now,
+            since: now,
             patience: SILENCE_MAX,
             waiting_since: None,
             bad_frames: 0,
@@ -64,6 +73,11 @@ impl Ready {
     pub(super) fn doubt(&mut self, now: Instant) {
         self.waiting_since = self.waiting_since.map(|_| now);
         self.patience = SILENCE_SUSPECT;
+    }
+
+    /// True if the session has lasted for a while.
+    pub(super) fn is_stable(&self, now: Instant) -> bool {
+        now.since(self.since) >= STABLE_AFTER
     }
 
     fn expect(&mut self, now: Instant, request: Request) {
@@ -110,10 +124,10 @@ impl Session {
             _ => {}
         }
         if request == Some(Request::Claim) {
-            // a refused claim is not repeated in this session
             let is_granted = self.bandwidth >= CLAIM_BELOW;
             if let State::Ready(ready) = &mut self.state {
-                ready.is_claiming = !is_granted;
+                ready.is_claiming = false;
+                ready.claim_from = if is_granted { now } else { now + CLAIM_AGAIN };
             }
         }
         self.claim_if_low(now);
@@ -134,7 +148,7 @@ impl Session {
         let State::Ready(ready) = &mut self.state else {
             return;
         };
-        if self.bandwidth < CLAIM_BELOW && !ready.is_claiming {
+        if self.bandwidth < CLAIM_BELOW && !ready.is_claiming && ready.claim_from <= now {
             ready.is_claiming = true;
             ready.expect(now, Request::Claim);
             self.write_text(&ClientText::ClaimFreeBandwidth);

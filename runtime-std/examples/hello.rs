@@ -10,9 +10,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The network: the topology file or the directory that `nym-testnet run` writes and prints.
     let argument =
         std::env::args().nth(1).ok_or("give a topology file or the URL of a directory")?;
-    let network = match std::fs::read(&argument) {
-        Ok(file) => Network::Fixed(Arc::new(Topology::from_file(&file)?)),
-        Err(_) => Network::Directory(vec![argument]),
+    let network = if argument.starts_with("http") {
+        Network::Directory(vec![argument])
+    } else {
+        let file = std::fs::read(&argument).map_err(|error| format!("{argument}: {error}"))?;
+        let topology =
+            Topology::from_file(&file).map_err(|error| format!("{argument}: {error}"))?;
+        Network::Fixed(Arc::new(topology))
     };
     let client = connect(Config::new(network), generate_identity()?, Options::default())?;
     println!("my address: {}", client.address());

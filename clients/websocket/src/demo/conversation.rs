@@ -12,7 +12,7 @@ use smol::future::FutureExt as _;
 
 use super::Party;
 use super::bob::{Bob, Note, answer_to};
-use super::screen::Screen;
+use super::screen::{NO_OUTPUT, Screen};
 
 /// What Alice says.
 pub(crate) const GREETING: &str = "Hello Bob, guess who this is.";
@@ -78,9 +78,9 @@ impl Alice<'_> {
             other => bail!("Bob is out of step: {other:?}"),
         };
         figures.bob = Some(bob);
-        screen.ready(&address, &bob);
+        screen.ready(&address, &bob).context(NO_OUTPUT)?;
         self.greet(bob, figures)?;
-        screen.greeting(figures);
+        screen.greeting(figures).context(NO_OUTPUT)?;
         self.send_file(bob, file, screen, figures)
     }
 
@@ -157,9 +157,11 @@ impl Alice<'_> {
 
     fn note(&self) -> anyhow::Result<Note> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        match self.bob.notes.recv_timeout(left).context("Bob said nothing in time")? {
-            Note::Failed(reason) => Err(anyhow!(reason)),
-            note => Ok(note),
+        match self.bob.notes.recv_timeout(left) {
+            Ok(Note::Failed(reason)) => Err(anyhow!(reason)),
+            Ok(note) => Ok(note),
+            Err(RecvTimeoutError::Timeout) => Err(anyhow!("out of time")),
+            Err(RecvTimeoutError::Disconnected) => Err(anyhow!("Bob has gone")),
         }
     }
 

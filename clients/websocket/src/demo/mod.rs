@@ -15,7 +15,7 @@ use nym_testnet::loopback::{Loopback, LoopbackConfig};
 
 use self::conversation::Figures;
 use self::report::Report;
-use self::screen::Screen;
+use self::screen::{NO_OUTPUT, Screen, print};
 use crate::cli::DemoArgs;
 
 /// Streams of the demo's own randomness.
@@ -24,10 +24,15 @@ const ALICE_SEED: Purpose = Purpose::Other(2);
 const BOB_SEED: Purpose = Purpose::Other(3);
 const FILE: Purpose = Purpose::Other(4);
 
-/// Everything must be over after this, and ...
+/// Without loss everything must be over after this, and ...
 const PATIENCE: Duration = Duration::from_secs(60);
 /// ... a second more for so many bytes of the file: a quarter of what the main stream carries.
 const BYTES_PER_SECOND: u64 = 20_000;
+/// Mix nodes between a transmission and its ack.
+const HOPS_THERE_AND_BACK: i32 = 6;
+/// Longest wait for an ack where mix nodes drop packets at random. The usual one makes room on a
+/// crowded way; here a longer wait would only make the demo longer.
+const ACK_WAIT_WITH_LOSS: Duration = Duration::from_secs(2);
 
 /// Runs the demo and prints its report. Fails if anything did not arrive intact.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
@@ -39,8 +44,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let screen = Screen::new(args.json);
     let started = Instant::now();
     let network = start_network(args, &entropy)?;
-    screen.network(&network);
-    let deadline = started + PATIENCE + Duration::from_secs(args.size / BYTES_PER_SECOND);
+    screen.network(&network).context(NO_OUTPUT)?;
+    let deadline = started + patience(args);
     let parts = conversation::Parts {
         alice: Party::new(args, &entropy, ALICE_SEED, &network, 0)?,
         bob: Party::new(args, &entropy, BOB_SEED, &network, 1)?,
@@ -49,13 +54,12 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let mut figures = Figures::default();
     let result = conversation::run(parts, &screen, &mut figures);
-    let report = Report { figures, seed, elapsed: started.elapsed(), network: network.stats() };
-    if args.json {
-        println!("{}", report.to_json());
-    } else {
-        screen.summary(&report);
-    }
+    let elapsed = started.elapsed();
+    let report = Report { figures, seed, file_size: args.size, elapsed, network: network.stats() };
+    let printed =
+        if args.json { print(&report.to_json().to_string()) } else { screen.summary(&report) };
     result?;
+    printed.context(NO_OUTPUT)?;
     match report.failure() {
         Some(failure) => bail!(failure),
         None => Ok(()),
@@ -82,11 +86,20 @@ impl Party {
         let gateway = gateways.get(gateway).context("the network has too few gateways")?.identity;
         let mut config = Config::new(Network::Directory(vec![network.directory_url()]));
         config.gateway = GatewayChoice::Given(gateway);
+        if args.loss > 0.0 {
+            config.acks.wait_max = ACK_WAIT_WITH_LOSS;
+        }
         if args.no_cover {
             config.traffic = Traffic::without_cover();
         }
         Ok(Self { config, identity: Identity::generate(&mut stream), seed: stream.bytes() })
     }
+}
+
+/// How long the demo may take: in proportion to the transmissions a packet needs on average.
+fn patience(args: &DemoArgs) -> Duration {
+    let transmissions = (1.0 - args.loss).powi(-HOPS_THERE_AND_BACK);
+    (PATIENCE + Duration::from_secs(args.size / BYTES_PER_SECOND)).mul_f64(transmissions)
 }
 
 fn start_network(args: &DemoArgs, entropy: &Entropy) -> anyhow::Result<Loopback> {

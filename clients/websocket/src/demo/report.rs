@@ -12,6 +12,8 @@ use super::conversation::Figures;
 pub(crate) struct Report {
     pub(crate) figures: Figures,
     pub(crate) seed: [u8; 32],
+    /// Bytes of the file that was to be sent.
+    pub(crate) file_size: u64,
     pub(crate) elapsed: Duration,
     pub(crate) network: NetworkStats,
 }

@@ -1,5 +1,6 @@
 //! What a person sees while the demo runs, and its summary.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,6 +9,9 @@ use nym_testnet::loopback::Loopback;
 
 use super::conversation::{Figures, GREETING};
 use super::report::Report;
+
+/// What a failure to print is called.
+pub(crate) const NO_OUTPUT: &str = "cannot write to the standard output";
 
 /// Prints for people, or nothing if figures are asked for as JSON.
 pub(crate) struct Screen {
@@ -32,37 +36,36 @@ impl Screen {
         Self { is_silent }
     }
 
-    fn line(&self, text: &str) {
-        if !self.is_silent {
-            println!("{text}");
-        }
+    fn line(&self, text: &str) -> io::Result<()> {
+        if self.is_silent { Ok(()) } else { print(text) }
     }
 
-    pub(crate) fn network(&self, network: &Loopback) {
+    pub(crate) fn network(&self, network: &Loopback) -> io::Result<()> {
         let (gateways, mixes) = (network.gateways().len(), network.mixes().len());
         self.line(&format!(
             "A mixnet of {gateways} gateways and {mixes} mix nodes runs inside this process.\n  directory  {}",
             network.directory_url()
-        ));
+        ))
     }
 
-    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) {
+    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) -> io::Result<()> {
         for (name, address) in
             [("Alice, on the async runtime", alice), ("Bob, on the blocking runtime", bob)]
         {
             self.line(&format!(
                 "\n{name}\n  address    {address}\n  gateway    {}",
                 address.gateway
-            ));
+            ))?;
         }
+        Ok(())
     }
 
-    pub(crate) fn greeting(&self, figures: &Figures) {
+    pub(crate) fn greeting(&self, figures: &Figures) -> io::Result<()> {
         let (one_way, round_trip) = (millis(figures.one_way), millis(figures.round_trip));
-        self.line(&format!("\nAlice -> Bob   \"{GREETING}\"  after {one_way}"));
+        self.line(&format!("\nAlice -> Bob   \"{GREETING}\"  after {one_way}"))?;
         self.line(&format!(
             "Bob   -> ?     an answer through single-use reply blocks  after {round_trip}"
-        ));
+        ))
     }
 
     pub(crate) fn progress(&self, fragments: u64) -> Progress {
@@ -75,21 +78,24 @@ impl Screen {
         Progress(bar)
     }
 
-    pub(crate) fn summary(&self, report: &Report) {
+    pub(crate) fn summary(&self, report: &Report) -> io::Result<()> {
         let figures = &report.figures;
         let [real, cover, acks, retransmitted] = report.packets();
-        let verdict = match (figures.file_intact, figures.hash_confirmed) {
-            (true, true) => "intact, its hash confirmed by a second reply",
-            (true, false) => "intact, but its hash was not confirmed",
-            (false, _) => "not intact",
+        let verdict = match (figures.file_time, figures.file_intact, figures.hash_confirmed) {
+            (None, ..) => "did not arrive",
+            (_, true, true) => "intact, its hash confirmed by a second reply",
+            (_, true, false) => "intact, but its hash was not confirmed",
+            (_, false, _) => "not intact",
         };
-        let seconds = figures.file_time.unwrap_or_default().as_secs_f64();
-        let rate = report.throughput() / 1000.0;
+        let file = figures.file_time.map_or_else(
+            || "-".to_owned(),
+            |time| format!("{:.1} s, {:.1} kB/s", time.as_secs_f64(), report.throughput() / 1000.0),
+        );
         for line in [
-            format!("Alice -> Bob   file of {} bytes: {verdict}\n", figures.file_bytes),
+            format!("Alice -> Bob   file of {} bytes: {verdict}\n", report.file_size),
             format!("  one way            {}", millis(figures.one_way)),
             format!("  round trip         {}", millis(figures.round_trip)),
-            format!("  file               {seconds:.1} s, {rate:.1} kB/s"),
+            format!("  file               {file}"),
             format!(
                 "  packets sent       {real} real ({retransmitted} of them again), {cover} cover"
             ),
@@ -98,9 +104,15 @@ impl Screen {
             format!("  took               {:.1} s", report.elapsed.as_secs_f64()),
             format!("  seed               {}", hex::encode(report.seed)),
         ] {
-            self.line(&line);
+            self.line(&line)?;
         }
+        Ok(())
     }
+}
+
+/// Writes a line to the standard output, which may have been closed.
+pub(crate) fn print(line: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
 }
 
 fn millis(duration: Option<Duration>) -> String {

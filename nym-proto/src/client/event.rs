@@ -88,7 +88,7 @@ pub enum Target {
 }
 
 /// A message the application wants sent.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The caller's name for the message.
     pub id: MessageId,
@@ -103,6 +103,12 @@ pub struct Outgoing {
     pub attempts_max: Option<u32>,
     /// Give up after this long. `None`: the configured default.
     pub expires_after: Option<Duration>,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outgoing({}, {} bytes)", self.id.0, self.data.len())
+    }
 }
 
 impl Outgoing {

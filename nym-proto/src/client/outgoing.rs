@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::event::{Lane, MessageId};
 use crate::address::Recipient;
@@ -103,7 +104,8 @@ pub(super) struct OutgoingMessage {
     /// Index of the first fragment never transmitted.
     pub(super) next: u32,
     acked: u32,
-    head: Vec<u8>,
+    /// Contains the keys of the SURBs made so far.
+    head: Zeroizing<Vec<u8>>,
     head_len: usize,
     body: Bytes,
     surbs: Option<SurbPlan>,
@@ -139,7 +141,7 @@ impl OutgoingMessage {
             waiting: 0,
             next: 0,
             acked: 0,
-            head,
+            head: Zeroizing::new(head),
             head_len,
             body: draft.body,
             surbs,
@@ -198,6 +200,8 @@ impl OutgoingMessage {
         let surbs = self.surbs.as_mut()?;
         let topology = surbs.topology.get_or_insert_with(|| current.clone()).clone();
         if self.head.is_empty() {
+            // grown later, it would leave copies of keys behind
+            self.head.reserve_exact(self.head_len);
             let (seeds, rotation) = match surbs.count {
                 0 => (0, KeyRotation::Unknown),
                 _ => (SURB_HOPS as u8, topology.rotation()),

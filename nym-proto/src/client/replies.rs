@@ -101,7 +101,7 @@ impl Replies {
             keys_max: limits.reply_keys_max,
             tags_max: limits.tags_max,
             peers_max: limits.correspondents_max,
-            per_peer_max: limits.surbs_per_correspondent_max,
+            per_peer_max: limits.surbs_per_correspondent_max.min(limits.surbs_max),
             surbs_max: limits.surbs_max,
             stream,
             contacts: BTreeMap::new(),
@@ -330,9 +330,12 @@ impl Replies {
             self.drop_surbs(|surb| !is_current(surb.rotation, current));
         }
         let age_max = self.config.key_age_max;
-        let oldest = self.peers_by_age.first().map(|(at, _)| *at);
-        if oldest.is_some_and(|at| now.since(at) >= age_max) {
-            self.drop_surbs(|surb| now.since(surb.received_at) >= age_max);
+        for peer in self.peers.values_mut() {
+            // in the order they came
+            while peer.surbs.pop_front_if(|surb| now.since(surb.received_at) >= age_max).is_some() {
+                self.surbs_held = self.surbs_held.saturating_sub(1);
+                self.dropped += 1;
+            }
         }
     }
 
@@ -374,5 +377,41 @@ fn settle(requests: &mut VecDeque<(Instant, u32)>, came: usize) {
         }
         left -= *amount;
         requests.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Recipient;
+    use crate::entropy::{Entropy, Purpose as Stream};
+    use crate::identity::Identity;
+    use crate::message::ReplySurb;
+    use crate::sphinx::{Delay, Hop, PacketBuilder as _, SphinxBuilder};
+
+    #[test]
+    fn surbs_grow_old_even_if_their_correspondent_keeps_writing() {
+        let mut stream = Entropy::new([1; 32]).stream(Stream::Other(1));
+        let identity = Identity::generate(&mut stream);
+        let own = Recipient {
+            identity: *identity.identity.public(),
+            encryption: identity.encryption.public(),
+            gateway: *identity.identity.public(),
+        };
+        let address = "10.0.0.1:1789".parse::<core::net::SocketAddr>().unwrap().into();
+        let hop = Hop { address, key: identity.encryption.public() };
+        let surb = SphinxBuilder::new()
+            .make_surb(&[hop; 4], &[Delay::default(); 4], &own.identity, &mut stream)
+            .unwrap();
+        let surb = ReplySurb { key: ReplyKey::draw(&mut stream), surb };
+        let mut replies = Replies::new(ReplyConfig::default(), &Limits::default(), stream);
+        let tag = SenderTag::from_bytes([1; 16]);
+        let list = |surbs| SurbList { surbs, rotation: KeyRotation::Odd };
+        replies.store(Instant::START, tag, list(vec![surb]), false);
+        let later = Instant::START + ReplyConfig::default().key_age_max;
+        replies.store(later, tag, list(vec![]), false);
+        assert!(replies.can_take(&tag, address.encoded_len(), Purpose::Request));
+        replies.expire(later);
+        assert!(!replies.can_take(&tag, address.encoded_len(), Purpose::Request));
     }
 }

@@ -293,6 +293,8 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::entropy::{Entropy, Purpose};
 
@@ -336,5 +338,39 @@ mod tests {
     fn overlong_base58_text_is_refused_before_decoding() {
         let text = "1".repeat(1000);
         assert_eq!(text.parse::<PublicKey>(), Err(KeyError::Length(1000)));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_survive_their_text_form(seed: [u8; 32]) {
+            let identity = *IdentityKeyPair::from_seed(&seed).public();
+            prop_assert_eq!(identity.to_string().parse(), Ok(identity));
+            let public = PrivateKey::from_bytes(seed).public();
+            prop_assert_eq!(public.to_string().parse(), Ok(public));
+        }
+
+        #[test]
+        fn any_text_is_a_key_that_prints_the_same_or_an_error(text in ".{0,60}") {
+            if let Ok(key) = text.parse::<PublicKey>() {
+                prop_assert_eq!(key.to_string(), text.clone());
+            }
+            if let Ok(key) = text.parse::<IdentityKey>() {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn a_key_cut_short_is_refused(seed: [u8; 32], cut in 0usize..32) {
+            let text = bs58::encode(&seed[..cut]).into_string();
+            prop_assert_eq!(text.parse::<PublicKey>(), Err(KeyError::Length(cut)));
+        }
+
+        #[test]
+        fn a_flipped_bit_gives_another_key_or_none(seed: [u8; 32], bit in 0usize..256) {
+            let key = *IdentityKeyPair::from_seed(&seed).public();
+            let mut bytes = *key.as_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_ne!(IdentityKey::from_bytes(bytes), Ok(key));
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::gateway::SharedKey;
 use crate::identity::IdentityKey;
 use crate::message::SenderTag;
 use crate::time::Instant;
+use crate::topology::Unroutable;
 
 /// Something the shell has to do. Actions come out of
 /// [`Client::poll_action`](super::Client::poll_action) in the order they were decided.
@@ -291,7 +292,13 @@ pub enum StopReason {
     /// No gateway of the fixed topology may be used.
     #[error("the topology has no gateway that performs well enough and listens as asked for")]
     NoCandidate,
-    /// The gateway asked for is not in the topology.
-    #[error("gateway {0} is not in the topology")]
+    /// No message could be sent through the fixed topology.
+    #[error("the topology cannot be used: {0}")]
+    Unroutable(Unroutable),
+    /// This is no base URL of a directory.
+    #[error("'{0}' is no base URL of a directory; give one that begins with http:// or https://")]
+    BadDirectory(String),
+    /// The gateway asked for is not in the topology, or does not listen as asked for.
+    #[error("gateway {0} is not in the topology, or does not listen as the TLS policy asks")]
     UnknownGateway(IdentityKey),
 }

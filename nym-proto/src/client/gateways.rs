@@ -17,6 +17,20 @@ impl Client {
         }
     }
 
+    /// Refuses a network in which no message could ever be sent.
+    pub(super) fn check_network(&self) -> Result<(), StopReason> {
+        match &self.config.network {
+            Network::Fixed(topology) => topology.check_routable().map_err(StopReason::Unroutable),
+            Network::Directory(bases) if bases.is_empty() => {
+                Err(StopReason::BadDirectory(String::new()))
+            }
+            Network::Directory(bases) => match bases.iter().find(|base| !is_base_url(base)) {
+                Some(base) => Err(StopReason::BadDirectory(base.clone())),
+                None => Ok(()),
+            },
+        }
+    }
+
     pub(super) fn install_topology(&mut self, topology: Arc<Topology>, refused: usize) {
         let topology = self.pin_gateway(topology);
         let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
@@ -108,4 +122,11 @@ fn draw_weighted<'a>(candidates: &[&'a Node], stream: &mut Stream) -> Option<&'a
         }
     }
     None
+}
+
+/// True for `http://` and `https://` URLs with a host.
+fn is_base_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.starts_with('/') && !rest.is_empty())
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -190,6 +190,10 @@ impl Client {
             writes_queued: 0,
             stats: Stats::default(),
         };
+        if let Err(reason) = client.check_network() {
+            client.stop(reason);
+            return client;
+        }
         if let Some(topology) = fixed {
             client.install_topology(topology, 0);
         }

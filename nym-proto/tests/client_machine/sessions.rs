@@ -359,3 +359,32 @@ fn nonsense_instead_of_a_version_ends_the_attempt_at_once() {
     };
     assert!(world.hosts[0].facts.iter().any(failed));
 }
+
+#[test]
+fn a_topology_through_which_no_route_leads_is_refused_at_once() {
+    let mut world = World::new(113);
+    let mut rewarded = world.topology.rewarded().clone();
+    rewarded.layer2.clear();
+    let topology = nym_proto::topology::Topology::new(nym_proto::topology::TopologyParts {
+        epoch: 7,
+        rotation_id: 3,
+        refreshed_at: None,
+        rewarded,
+        nodes: world.topology.nodes().to_vec(),
+    });
+    world.topology = std::sync::Arc::new(topology.unwrap());
+    world.add(world.config(0), 114);
+    assert!(matches!(world.hosts[0].stopped, Some(StopReason::Unroutable(_))));
+    assert!(world.hosts[0].machine.next_deadline().is_none());
+}
+
+#[test]
+fn what_is_no_url_of_a_directory_is_refused_by_name() {
+    for base in ["", "http://", "http:///api", "ftp://example.org/", "example.org", "http://a b/"] {
+        let mut world = World::new(115);
+        let mut config = world.config(0);
+        config.network = nym_proto::client::Network::Directory(vec![base.to_owned()]);
+        world.add(config, 116);
+        assert_eq!(world.hosts[0].stopped, Some(StopReason::BadDirectory(base.to_owned())));
+    }
+}

@@ -112,6 +112,21 @@ impl Default for NodeLinks {
     }
 }
 
+/// A rule broken on purpose, to see that whoever watches the simulation notices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sabotage {
+    /// One push in ten does not arrive although its link works.
+    LosePushes,
+    /// Every tenth delivery comes twice.
+    DeliverTwice,
+    /// Every tenth delivery has a flipped bit.
+    Damage,
+    /// Every tenth outcome is not reported.
+    SwallowOutcomes,
+    /// Nothing gets to the first gateway from other nodes after a minute.
+    Isolate,
+}
+
 /// How a simulation is set up.
 #[derive(Clone, Debug)]
 pub struct SimConfig {
@@ -135,6 +150,8 @@ pub struct SimConfig {
     pub node_links: NodeLinks,
     /// Time between a client and the directory, one way.
     pub directory_latency: Duration,
+    /// A rule to break, for testing tests.
+    pub sabotage: Option<Sabotage>,
 }
 
 impl Default for SimConfig {
@@ -151,6 +168,7 @@ impl Default for SimConfig {
             client_jitter: Duration::ZERO,
             node_links: NodeLinks::default(),
             directory_latency: Duration::from_millis(50),
+            sabotage: None,
         }
     }
 }

@@ -1,16 +1,18 @@
 //! One thing happens after the other: events in, actions out, everything hashed.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use nym_proto::client::{
-    self, Action, ConnectionId, Event, Fact, FetchError, Record, Refused, WsFrame,
+    self, Action, ConnectionId, Delivery, Event, Fact, Record, Refused, WsFrame,
 };
 use nym_proto::message::ACK_LEN;
 use nym_proto::time::Instant;
 
-use super::Sim;
 use super::links::{Link, LinkKey};
 use super::nodes::NodeAction;
 use super::queue::{AtClient, AtGateway, Item};
+use super::{Sabotage, Sim};
 use crate::gateway;
 
 /// Pushes up to this size carry acks; packets are larger by far.
@@ -210,7 +212,8 @@ impl Sim {
             Action::Deliver(delivery) => {
                 self.trace.debug(&delivery.origin);
                 self.trace.bytes(&delivery.data);
-                host.deliveries.push((now, delivery));
+                self.keep_delivery(client, delivery);
+                let host = &mut self.clients[client];
                 // polling goes on, so what this makes room for comes out
                 let _ = host.machine.handle(now, Event::Taken(1));
             }
@@ -229,7 +232,10 @@ impl Sim {
             Action::Outcome { id, outcome } => {
                 self.trace.word(id.0);
                 self.trace.debug(&outcome);
-                host.outcomes.push((now, id, outcome));
+                let is_kept = !self.is_sabotaged(Sabotage::SwallowOutcomes);
+                if is_kept {
+                    self.clients[client].outcomes.push((now, id, outcome));
+                }
             }
             Action::Writable => host.writable += 1,
             Action::Persist(Record::Registration(registration)) => {
@@ -249,6 +255,25 @@ impl Sim {
             }
             other => self.trace.debug(&other),
         }
+    }
+
+    fn keep_delivery(&mut self, client: usize, mut delivery: Delivery) {
+        if self.is_sabotaged(Sabotage::Damage) {
+            let mut data = delivery.data.to_vec();
+            if let Some(byte) = data.last_mut() {
+                *byte ^= 1;
+            }
+            delivery.data = data.into();
+        }
+        if self.is_sabotaged(Sabotage::DeliverTwice) {
+            self.clients[client].deliveries.push((self.now, delivery.clone()));
+        }
+        self.clients[client].deliveries.push((self.now, delivery));
+    }
+
+    /// True one time in ten, if this is the sabotage asked for.
+    fn is_sabotaged(&mut self, sabotage: Sabotage) -> bool {
+        self.config.sabotage == Some(sabotage) && self.network.chance(0.1)
     }
 
     // ---- the links of clients --------------------------------------------------------------
@@ -289,7 +314,7 @@ impl Sim {
         self.to_gateway(key, AtGateway::Frame(frame));
     }
 
-    fn client_delay(&mut self) -> core::time::Duration {
+    fn client_delay(&mut self) -> Duration {
         self.config.client_latency + self.network.up_to(self.config.client_jitter)
     }
 
@@ -356,6 +381,7 @@ impl Sim {
             return;
         };
         let client = link.client;
+        let is_push = matches!(&action, gateway::Action::Send { frame: WsFrame::Binary(_), .. });
         if let gateway::Action::Flush { marker, .. } = action {
             let at = link.down.written_at(now);
             let what = AtGateway::Flushed(marker);
@@ -368,13 +394,18 @@ impl Sim {
             return;
         }
         let at = link.down.arrival(now, delay);
+        if is_push && self.is_sabotaged(Sabotage::LosePushes) {
+            return;
+        }
         let what = match action {
             gateway::Action::Send { frame, .. } => {
                 AtClient::Frame { link: key, frame, sent_at: now }
             }
             gateway::Action::Ping { payload, .. } => AtClient::Ping { link: key, payload },
             _ => {
-                link.is_open = false;
+                if let Some(link) = self.links.get_mut(key) {
+                    link.is_open = false;
+                }
                 AtClient::Closed(key)
             }
         };
@@ -417,6 +448,10 @@ impl Sim {
     /// A frame leaves for another node, and may get lost, doubled or held back on the way.
     fn transmit(&mut self, from: usize, to: usize, frame: Bytes) {
         let link = self.config.node_links;
+        let is_isolated = self.config.sabotage == Some(Sabotage::Isolate) && to == 0;
+        if is_isolated && self.now.since(Instant::START) > Duration::from_secs(60) {
+            return;
+        }
         let luck = &mut self.network;
         let mut happens = |p: f64| p > 0.0 && luck.chance(p);
         if happens(link.loss) {
@@ -442,6 +477,3 @@ fn content(frame: &client::WsFrame) -> &[u8] {
         WsFrame::Binary(bytes) => bytes,
     }
 }
-
-// the error of a request is part of the trace by its text
-const _: fn(&FetchError) -> String = ToString::to_string;

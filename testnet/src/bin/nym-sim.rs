@@ -67,6 +67,7 @@ struct Summary {
     client_seconds: f64,
     longest_recovery: f64,
     tally: Tally,
+    starved: u64,
     kinds: BTreeMap<String, u64>,
 }
 
@@ -82,6 +83,7 @@ impl Summary {
         self.tally.failed += tally.failed;
         self.tally.lost_with_connection += tally.lost_with_connection;
         self.tally.lost_with_memory += tally.lost_with_memory;
+        self.starved += report.starved;
         for kind in &report.kinds {
             *self.kinds.entry(format!("{kind:?}")).or_default() += 1;
         }
@@ -140,9 +142,9 @@ fn print_text(
     violation: Option<&(u64, Violation)>,
     replay: Option<&str>,
 ) {
-    let Summary { runs, client_seconds, longest_recovery, tally, kinds } = summary;
+    let Summary { runs, client_seconds, longest_recovery, tally, kinds, .. } = summary;
     let speed = client_seconds / seconds.max(f64::MIN_POSITIVE);
-    println!("{runs} seeds in {seconds:.1} s, all rules held");
+    println!("{runs} seeds in {seconds:.1} s in which all rules held");
     println!("{client_seconds:.0} client-seconds simulated, {speed:.0} per second");
     println!(
         "{} messages accepted: {} acknowledged, {} ended otherwise; {} delivered",
@@ -152,6 +154,7 @@ fn print_text(
         "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory",
         tally.lost_with_connection, tally.lost_with_memory
     );
+    println!("replies without SURBs after the last fault: {}", summary.starved);
     println!("longest recovery after the last fault: {longest_recovery:.1} s");
     let kinds: Vec<_> = kinds.iter().map(|(kind, runs)| format!("{kind} {runs}")).collect();
     println!("seeds per kind of fault: {}", kinds.join(", "));
@@ -166,7 +169,7 @@ fn as_json(
     violation: Option<&(u64, Violation)>,
     replay: Option<&str>,
 ) -> serde_json::Value {
-    let Summary { runs, client_seconds, longest_recovery, tally, kinds } = summary;
+    let Summary { runs, client_seconds, longest_recovery, tally, kinds, .. } = summary;
     let violation = violation.map(|(seed, violation)| {
         serde_json::json!({
             "seed": seed,
@@ -181,6 +184,7 @@ fn as_json(
         "seconds": seconds,
         "client_seconds": client_seconds,
         "client_seconds_per_second": client_seconds / seconds.max(f64::MIN_POSITIVE),
+        "replies_starved": summary.starved,
         "longest_recovery_secs": longest_recovery,
         "messages": {
             "accepted": tally.accepted,

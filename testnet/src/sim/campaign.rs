@@ -7,7 +7,9 @@
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use nym_proto::client::{Event, MessageId, Outgoing, Shutdown, Target, Traffic};
+use nym_proto::client::{
+    Event, FailReason, MessageId, Outcome, Outgoing, Shutdown, Target, Traffic,
+};
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::time::Instant;
 
@@ -18,10 +20,13 @@ use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig
 /// How long it may take after the last fault until every pair of clients has exchanged a message
 /// and a reply: the longest interval of the directory's refresh (330 s) with its longest pause
 /// after a failure (90 s), the longest pause of the connection (60 s), two waits for an ack
-/// (60 s each).
+/// (60 s each). A correspondent whose SURBs have run out cannot ask for more; then the message is
+/// sent again once the reply has been given up (300 s), within the same bound.
 pub const LIVENESS_BOUND: Duration = Duration::from_secs(600);
 /// What is under way when everything is done.
 const SETTLE: Duration = Duration::from_secs(10);
+/// An acknowledged message that is not delivered after this long will not be.
+const SWALLOWED: Duration = Duration::from_secs(30);
 /// Bytes of the messages that must get through.
 const PROBE: usize = 100;
 
@@ -57,6 +62,8 @@ pub struct Report {
     pub recovery: Duration,
     /// What became of the messages.
     pub tally: Tally,
+    /// Replies given up for lack of SURBs after faults had stopped.
+    pub starved: u64,
     /// The hash of everything.
     pub trace_hash: u64,
 }
@@ -117,6 +124,25 @@ impl Scenario {
         })
     }
 
+    /// The same, without anything going wrong.
+    #[must_use]
+    pub fn without_faults(mut self) -> Self {
+        self.plan =
+            FaultPlan { kinds: Vec::new(), node_links: NodeLinks::default(), faults: Vec::new() };
+        self
+    }
+
+    /// The same with fewer packets, so that it takes less time: no client has a shorter interval
+    /// than this, on average.
+    #[must_use]
+    pub fn slowed(mut self, interval: Duration) -> Self {
+        for traffic in &mut self.clients {
+            traffic.main_interval = traffic.main_interval.max(interval);
+            traffic.loop_interval = traffic.loop_interval.map(|loops| loops.max(interval * 10));
+        }
+        self
+    }
+
     /// Breaks a rule on purpose, to see that it is noticed.
     #[must_use]
     pub fn sabotaged(mut self, sabotage: Sabotage) -> Self {
@@ -150,6 +176,7 @@ struct Run<'s> {
     model: Model,
     /// What applications do.
     stream: Stream,
+    starved: u64,
 }
 
 /// A message and its reply, when faults have stopped.
@@ -168,7 +195,7 @@ impl<'s> Run<'s> {
             sim.add_client(|config| config.traffic = *traffic);
         }
         let stream = Entropy::new(whole(scenario.seed)).stream(Purpose::Other(u32::MAX - 2));
-        Self { scenario, sim, model: Model::new(), stream }
+        Self { scenario, sim, model: Model::new(), stream, starved: 0 }
     }
 
     fn run(mut self) -> Result<Report, Violation> {
@@ -195,6 +222,7 @@ impl<'s> Run<'s> {
             client_seconds: time.as_secs_f64() * self.sim.clients() as f64,
             recovery,
             tally,
+            starved: self.starved,
             trace_hash: self.sim.trace_hash(),
         })
     }
@@ -269,6 +297,18 @@ impl<'s> Run<'s> {
 
     /// Does the next step of an exchange. `None` when it is complete.
     fn pursue(&mut self, mut probe: Probe) -> Option<Probe> {
+        // a connection that went silent before the faults stopped may still swallow a message:
+        // the one exception of `Rule::AcknowledgedIsDelivered`
+        if probe.message.is_some_and(|id| self.is_swallowed(id)) {
+            (probe.message, probe.reply) = (None, None);
+        }
+        probe.reply = probe.reply.filter(|id| !self.is_swallowed(*id));
+        // old replies may have used up all SURBs, those for asking for more included; only another
+        // message brings new ones
+        if probe.reply.is_some_and(|id| self.is_starved(id)) {
+            self.starved += 1;
+            (probe.message, probe.reply) = (None, None);
+        }
         let Probe { from, to, .. } = probe;
         match (probe.message, probe.reply) {
             (None, _) => {
@@ -297,6 +337,19 @@ impl<'s> Run<'s> {
         Some(probe)
     }
 
+    /// True if a message is acknowledged and, a while later, not delivered.
+    fn is_swallowed(&self, id: MessageId) -> bool {
+        self.model.message(id).is_some_and(|sent| {
+            let ended = sent.outcome.filter(|_| sent.is_acknowledged()).map(|(at, _)| at);
+            sent.delivered.is_none() && ended.is_some_and(|at| self.sim.now().since(at) > SWALLOWED)
+        })
+    }
+
+    fn is_starved(&self, id: MessageId) -> bool {
+        let outcome = self.model.message(id).and_then(|sent| sent.outcome);
+        matches!(outcome, Some((_, Outcome::Failed(FailReason::NoSurbs))))
+    }
+
     fn describe(&self, probe: &Probe) -> String {
         let message = |id: Option<MessageId>| match id.and_then(|id| self.model.message(id)) {
             None => "not accepted".to_owned(),
@@ -309,7 +362,8 @@ impl<'s> Run<'s> {
             let client = self.sim.client(client);
             let last = client.facts().last();
             let (state, stopped) = (client.machine().connectivity(), client.stopped());
-            format!("{state:?}, stopped {stopped:?}, last fact {last:?}")
+            let stats = client.machine().stats();
+            format!("{state:?}, stopped {stopped:?}, last fact {last:?}, {stats:?}")
         };
         format!(
             "{:?} ({}) to {:?} ({}): message {}; reply {}",

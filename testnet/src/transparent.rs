@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_not_built() {
         let (hops, delays) = route(3);
-        let mut build = |hops: &[Hop], delays: &[Delay], len| {
+        let build = |hops: &[Hop], delays: &[Delay], len| {
             let mut packet = vec![0; 500];
             TransparentBuilder::new().build_packet(
                 hops,

@@ -11,6 +11,16 @@ use nym_proto::time::Instant;
 use super::links::LinkKey;
 use super::queue::AtClient;
 
+/// A packet that a gateway pushed and that did not arrive, because the link was broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LostPush {
+    /// When it was pushed.
+    pub at: Instant,
+    /// The gateway had stored messages for the client then, of which this may have been one. They
+    /// are deleted when they have been written to the socket.
+    pub was_stored: bool,
+}
+
 /// A client in the simulation: the machine, and everything it has said so far.
 #[derive(Debug)]
 pub struct SimClient {
@@ -26,7 +36,7 @@ pub struct SimClient {
     pub(super) outcomes: Vec<(Instant, MessageId, Outcome)>,
     pub(super) facts: Vec<(Instant, Fact)>,
     pub(super) written: Vec<(Instant, usize)>,
-    pub(super) lost_pushes: Vec<Instant>,
+    pub(super) lost_pushes: Vec<LostPush>,
     pub(super) store_losses: Vec<Instant>,
     pub(super) registration: Option<Registration>,
     pub(super) address: Option<Recipient>,
@@ -104,10 +114,10 @@ impl SimClient {
         &self.written
     }
 
-    /// When the gateway pushed packets that were lost on the way, because the link was broken.
+    /// The packets the gateway pushed that were lost on the way, because the link was broken.
     /// Packets of acks are not counted, cover packets are: nobody can tell.
     #[must_use]
-    pub fn lost_pushes(&self) -> &[Instant] {
+    pub fn lost_pushes(&self) -> &[LostPush] {
         &self.lost_pushes
     }
 

@@ -55,7 +55,7 @@ use nym_proto::time::{Instant, UnixTime};
 
 pub use self::documents::DirectoryMode;
 use self::documents::Documents;
-pub use self::host::SimClient;
+pub use self::host::{LostPush, SimClient};
 use self::links::Links;
 use self::nodes::Node;
 use self::queue::Queue;

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nym_proto::client::{DeliveryOrigin, MessageId, Outcome};
+use nym_proto::client::{DeliveryOrigin, Fact, MessageId, Outcome};
 use nym_proto::entropy::{Entropy, Purpose};
 use nym_proto::message::SenderTag;
 use nym_proto::time::Instant;
 
-use super::{ClientIx, Sim};
+use super::{ClientIx, LostPush, Sim};
 
 /// Bytes of the smallest message: its number.
 pub const MESSAGE_MIN: usize = 8;
@@ -33,9 +33,11 @@ pub enum Rule {
     RightOrigin,
     /// Every accepted message ends exactly once, and nothing else does.
     OneOutcome,
-    /// A message that ended acknowledged is delivered, unless after it was accepted a push to the
-    /// recipient was lost with a broken connection before the acknowledgement arrived, or the
-    /// recipient's gateway lost messages stored for the recipient.
+    /// A message that ended acknowledged is delivered. Gateways acknowledge what they have pushed
+    /// or stored, so there are two exceptions. A push to the recipient got lost with a broken
+    /// connection: one between acceptance and the acknowledgement, or a later one of a stored
+    /// message. Or the recipient's gateway has lost its memory while messages were stored for
+    /// the recipient.
     AcknowledgedIsDelivered,
     /// A client does not ask to be woken at the same instant without end.
     Progress,
@@ -299,18 +301,26 @@ impl Model {
                 continue;
             }
             let recipient = sim.client(sent.to);
-            let under_way = sent.accepted_at..=ended_at;
-            if recipient.lost_pushes().iter().any(|at| under_way.contains(at)) {
+            let is_excuse = |push: &LostPush| {
+                push.at >= sent.accepted_at && (push.at <= ended_at || push.was_stored)
+            };
+            if recipient.lost_pushes().iter().any(is_excuse) {
                 tally.lost_with_connection += 1;
             } else if recipient.store_losses().iter().any(|at| *at >= sent.accepted_at) {
                 tally.lost_with_memory += 1;
             } else {
+                let connected = recipient.facts().iter().filter(|(_, fact)| {
+                    matches!(fact, Fact::Connectivity(_) | Fact::ReassemblyDropped { .. })
+                });
                 let detail = format!(
-                    "{id:?} of {} bytes, {:?} to {:?}, accepted {:?}, acknowledged {ended_at:?}",
+                    "{id:?} of {} bytes, {:?} to {:?}, accepted {:?}, acknowledged {ended_at:?}; \
+                     at the recipient: pushes lost {:?}, facts {:?}",
                     sent.data.len(),
                     sent.from,
                     sent.to,
-                    sent.accepted_at
+                    sent.accepted_at,
+                    recipient.lost_pushes(),
+                    connected.collect::<Vec<_>>()
                 );
                 let rule = Rule::AcknowledgedIsDelivered;
                 return Err(Violation { rule, at: sim.now(), detail });

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use nym_proto::address::NodeAddress;
+use nym_proto::identity::IdentityKey;
 use nym_proto::sphinx::{PacketPeeler, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
 
@@ -118,6 +119,14 @@ impl Node {
                 mix.handle(now, mixnode::Event::LinkBytes { link, bytes });
             }
             None => {}
+        }
+    }
+
+    /// True if messages are stored for this client.
+    pub(super) fn has_stored(&self, client: &IdentityKey) -> bool {
+        match &self.machine {
+            Some(Machine::Gateway(gateway)) => gateway.store().messages_for(client) > 0,
+            Some(Machine::Mix(_)) | None => self.store.messages_for(client) > 0,
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use nym_proto::client::{ConnectionId, FetchError, FetchId, WsFrame};
 use nym_proto::time::Instant;
 
+use super::host::LostPush;
 use super::links::LinkKey;
 
 /// Something that is going to happen.
@@ -43,7 +44,7 @@ pub(super) enum AtGateway {
 pub(super) enum AtClient {
     Connected(LinkKey),
     NotConnected(ConnectionId),
-    Frame { link: LinkKey, frame: WsFrame, sent_at: Instant },
+    Frame { link: LinkKey, frame: WsFrame, push: LostPush },
     Ping { link: LinkKey, payload: [u8; 8] },
     Blocked(LinkKey),
     Writable(LinkKey),

@@ -9,6 +9,7 @@ use nym_proto::client::{
 use nym_proto::message::ACK_LEN;
 use nym_proto::time::Instant;
 
+use super::host::LostPush;
 use super::links::{Link, LinkKey};
 use super::nodes::NodeAction;
 use super::queue::{AtClient, AtGateway, Item};
@@ -53,7 +54,7 @@ impl Sim {
                 self.note(&[2, client as u64], url.as_bytes());
                 let result = self.documents.respond(&url, self.unix_time());
                 let what = AtClient::Fetched { fetch, result };
-                self.to_client(self.now + self.config.directory_latency, client, what);
+                self.send_client(self.now + self.config.directory_latency, client, what);
             }
         }
     }
@@ -67,7 +68,7 @@ impl Sim {
         self.trace.bytes(content);
     }
 
-    fn to_client(&mut self, at: Instant, client: usize, what: AtClient) {
+    fn send_client(&mut self, at: Instant, client: usize, what: AtClient) {
         self.queue.push(at, Item::AtClient { client, what });
     }
 
@@ -115,11 +116,11 @@ impl Sim {
             AtClient::Frame { link, frame, .. } if is_current(self, link) => {
                 Event::GatewayFrame { connection: self.connection_of(link), frame }
             }
-            AtClient::Frame { frame, sent_at, .. } => {
-                return self.lose_push(client, &frame, sent_at);
+            AtClient::Frame { frame, push, .. } => {
+                return self.lose_push(client, &frame, push);
             }
             AtClient::Ping { link, payload } if is_current(self, link) => {
-                return self.to_gateway(link, AtGateway::Pong(payload));
+                return self.send_gateway(link, AtGateway::Pong(payload));
             }
             AtClient::Blocked(link) if is_current(self, link) => {
                 Event::GatewayBlocked { connection: self.connection_of(link) }
@@ -145,9 +146,9 @@ impl Sim {
     }
 
     /// A pushed packet does not arrive.
-    fn lose_push(&mut self, client: usize, frame: &WsFrame, sent_at: Instant) {
+    fn lose_push(&mut self, client: usize, frame: &WsFrame, push: LostPush) {
         if matches!(frame, WsFrame::Binary(bytes) if bytes.len() > ACK_PUSH_MAX) {
-            self.clients[client].lost_pushes.push(sent_at);
+            self.clients[client].lost_pushes.push(push);
         }
     }
 
@@ -284,11 +285,11 @@ impl Sim {
         let gateway = urls.iter().find_map(|url| self.by_url.get(url).copied());
         let Some(gateway) = gateway.filter(|gateway| self.nodes[*gateway].machine.is_some()) else {
             let at = self.now + self.config.client_latency;
-            return self.to_client(at, client, AtClient::NotConnected(connection));
+            return self.send_client(at, client, AtClient::NotConnected(connection));
         };
         let link = self.links.add(Link::new(client, connection, gateway));
         self.clients[client].link = Some(link);
-        self.to_gateway(link, AtGateway::Opened);
+        self.send_gateway(link, AtGateway::Opened);
     }
 
     /// The client gives its connection up, or only the one with this name.
@@ -298,7 +299,7 @@ impl Sim {
         };
         if connection.is_none_or(|connection| self.connection_of(link) == connection) {
             self.clients[client].link = None;
-            self.to_gateway(link, AtGateway::Closed);
+            self.send_gateway(link, AtGateway::Closed);
         }
     }
 
@@ -308,17 +309,17 @@ impl Sim {
         };
         if link.fills(self.now) {
             let writable_at = link.up.written_at(self.now);
-            self.to_client(self.now, client, AtClient::Blocked(key));
-            self.to_client(writable_at, client, AtClient::Writable(key));
+            self.send_client(self.now, client, AtClient::Blocked(key));
+            self.send_client(writable_at, client, AtClient::Writable(key));
         }
-        self.to_gateway(key, AtGateway::Frame(frame));
+        self.send_gateway(key, AtGateway::Frame(frame));
     }
 
     fn client_delay(&mut self) -> Duration {
         self.config.client_latency + self.network.up_to(self.config.client_jitter)
     }
 
-    fn to_gateway(&mut self, key: LinkKey, what: AtGateway) {
+    fn send_gateway(&mut self, key: LinkKey, what: AtGateway) {
         let delay = self.client_delay();
         if let Some(link) = self.links.get_mut(key)
             && !link.up.is_silent
@@ -342,7 +343,7 @@ impl Sim {
                     && !link.down.is_silent
                 {
                     let at = link.down.arrival(self.now, delay);
-                    self.to_client(at, client, AtClient::Connected(key));
+                    self.send_client(at, client, AtClient::Connected(key));
                 }
                 gateway::Event::ConnectionOpened(connection)
             }
@@ -367,7 +368,7 @@ impl Sim {
         self.drain_node(node);
     }
 
-    fn from_gateway(&mut self, action: gateway::Action) {
+    fn on_gateway(&mut self, action: gateway::Action) {
         let now = self.now;
         let delay = self.client_delay();
         let key = match &action {
@@ -380,7 +381,11 @@ impl Sim {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let client = link.client;
+        let (client, gateway) = (link.client, link.gateway);
+        let address = self.clients[client].machine.address();
+        let was_stored =
+            address.is_some_and(|address| self.nodes[gateway].has_stored(&address.identity));
+        let push = LostPush { at: now, was_stored };
         let is_push = matches!(&action, gateway::Action::Send { frame: WsFrame::Binary(_), .. });
         if let gateway::Action::Flush { marker, .. } = action {
             let at = link.down.written_at(now);
@@ -389,7 +394,7 @@ impl Sim {
         }
         if link.down.is_silent || link.is_cut {
             if let gateway::Action::Send { frame, .. } = action {
-                self.lose_push(client, &frame, now);
+                self.lose_push(client, &frame, push);
             }
             return;
         }
@@ -398,9 +403,7 @@ impl Sim {
             return;
         }
         let what = match action {
-            gateway::Action::Send { frame, .. } => {
-                AtClient::Frame { link: key, frame, sent_at: now }
-            }
+            gateway::Action::Send { frame, .. } => AtClient::Frame { link: key, frame, push },
             gateway::Action::Ping { payload, .. } => AtClient::Ping { link: key, payload },
             _ => {
                 if let Some(link) = self.links.get_mut(key) {
@@ -409,7 +412,7 @@ impl Sim {
                 AtClient::Closed(key)
             }
         };
-        self.to_client(at, client, what);
+        self.send_client(at, client, what);
     }
 
     // ---- nodes -----------------------------------------------------------------------------
@@ -432,7 +435,7 @@ impl Sim {
                         self.transmit(node, to, frame);
                     }
                 }
-                NodeAction::Client(action) => self.from_gateway(action),
+                NodeAction::Client(action) => self.on_gateway(action),
             }
         }
         let slot = &mut self.nodes[node];

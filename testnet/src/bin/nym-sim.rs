@@ -2,14 +2,16 @@
 //! that all promises hold.
 
 use core::ops::Range;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use nym_testnet::sim::Suite;
+
 use nym_testnet::sim::campaign::{Report, Scenario};
 use nym_testnet::sim::model::{Tally, Violation};
+use nym_testnet::sim::{Sim, SimConfig, Suite};
 
 /// Simulates mixnets with faults, one per seed, and stops at the first broken promise.
 #[derive(Parser)]
@@ -34,6 +36,9 @@ struct Cli {
     /// Print what is drawn from each seed before it runs.
     #[arg(long)]
     show: bool,
+    /// Only measure: simulate 10 clients with default traffic for a minute, without faults.
+    #[arg(long, conflicts_with_all = ["seeds", "trace_hash", "show"])]
+    speed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,6 +97,10 @@ impl Summary {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.speed {
+        measure(&cli);
+        return ExitCode::SUCCESS;
+    }
     let seeds = cli.seed.map_or(cli.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let begun = Instant::now();
     let mut shown = begun;
@@ -129,6 +138,37 @@ fn main() -> ExitCode {
         print_text(&summary, seconds, violation.as_ref(), replay.as_deref());
     }
     if violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// How fast 10 clients with default traffic are simulated, once they are connected.
+fn measure(cli: &Cli) {
+    const CLIENTS: u32 = 10;
+    let (time, suite) = (Duration::from_secs(60), cli.suite.suite());
+    let seed = cli.seed.unwrap_or_default();
+    let mut sim = Sim::new(SimConfig { seed, suite, ..SimConfig::default() });
+    for _ in 0..CLIENTS {
+        sim.add_client(|_| {});
+    }
+    let are_ready = sim.run_until(time, Sim::are_ready);
+    let begun = Instant::now();
+    sim.run_for(time);
+    let seconds = begun.elapsed().as_secs_f64();
+    let ratio = time.as_secs_f64() / seconds;
+    let speed = f64::from(CLIENTS) * ratio;
+    if cli.json {
+        let speed = serde_json::json!({
+            "clients": CLIENTS,
+            "are_ready": are_ready,
+            "seconds": seconds,
+            "client_seconds_per_second": speed,
+            "times_real_time": ratio,
+        });
+        println!("{speed}");
+    } else {
+        println!(
+            "{CLIENTS} clients: {ratio:.1} times real time, {speed:.0} client-seconds per second"
+        );
+    }
 }
 
 fn replay(seed: u64, suite: Packets) -> String {

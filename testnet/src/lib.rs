@@ -12,7 +12,7 @@
 //! A [`blueprint`] makes the keys of a whole network from one seed, and [`epoch`] is its clock.
 //! With the feature `loopback` (on by default) the module `loopback` runs any number of machines
 //! on real sockets of the loopback interface, and the command `nym-testnet` does so from the
-//! command line.
+//! command line. [`sim`] runs a whole network with its clients in virtual time.
 //!
 //! This is a network to test with. It is not hardened for the Internet, keeps nothing on disk,
 //! verifies no credentials, and all its keys derive from one seed.
@@ -33,6 +33,10 @@ pub mod loopback;
 pub mod mixnode;
 mod relay;
 mod replay;
+#[allow(clippy::indexing_slicing, reason = "indices are numbers the simulation has given out")]
+pub mod sim;
+#[allow(clippy::indexing_slicing, reason = "all indices are constants inside the header")]
+pub mod transparent;
 
 pub use keys::SphinxKeys;
 pub use relay::{Egress, KeySchedule, LinkId, PacketStats};

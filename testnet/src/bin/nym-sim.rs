@@ -1,0 +1,248 @@
+//! `nym-sim`: runs whole networks in virtual time, one per seed, while things go wrong, and checks
+//! that all promises hold.
+
+use core::ops::Range;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+
+use nym_testnet::sim::campaign::{Report, Scenario};
+use nym_testnet::sim::model::{Tally, Violation};
+use nym_testnet::sim::{Sim, SimConfig, Suite};
+
+/// Simulates mixnets with faults, one per seed, and stops at the first broken promise.
+#[derive(Parser)]
+#[command(version, name = "nym-sim")]
+struct Cli {
+    /// The seeds, without the last number.
+    #[arg(long, value_name = "A..B", value_parser = parse_range, default_value = "0..100",
+          conflicts_with = "seed")]
+    seeds: Range<u64>,
+    /// One seed.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// What packets are made of.
+    #[arg(long, value_enum, default_value_t = Packets::Transparent)]
+    suite: Packets,
+    /// Print a hash of everything that happens for each seed; it is the same in every run.
+    #[arg(long)]
+    trace_hash: bool,
+    /// Print the summary, and a violation, as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Print what is drawn from each seed before it runs.
+    #[arg(long)]
+    show: bool,
+    /// Only measure: simulate 10 clients with default traffic for a minute, without faults.
+    #[arg(long, conflicts_with_all = ["seeds", "trace_hash", "show"])]
+    speed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Packets {
+    /// Sphinx.
+    Real,
+    /// The same sizes, without curve arithmetic.
+    Transparent,
+}
+
+impl Packets {
+    const fn suite(self) -> Suite {
+        match self {
+            Self::Real => Suite::Real,
+            Self::Transparent => Suite::Transparent,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Transparent => "transparent",
+        }
+    }
+}
+
+/// Everything added up.
+#[derive(Default)]
+struct Summary {
+    runs: u64,
+    client_seconds: f64,
+    longest_recovery: f64,
+    tally: Tally,
+    starved: u64,
+    kinds: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    fn add(&mut self, report: &Report) {
+        let Report { tally, .. } = report;
+        self.runs += 1;
+        self.client_seconds += report.client_seconds;
+        self.longest_recovery = self.longest_recovery.max(report.recovery.as_secs_f64());
+        self.tally.accepted += tally.accepted;
+        self.tally.delivered += tally.delivered;
+        self.tally.acknowledged += tally.acknowledged;
+        self.tally.failed += tally.failed;
+        self.tally.lost_with_connection += tally.lost_with_connection;
+        self.tally.lost_with_memory += tally.lost_with_memory;
+        self.starved += report.starved;
+        for kind in &report.kinds {
+            *self.kinds.entry(format!("{kind:?}")).or_default() += 1;
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.speed {
+        measure(&cli);
+        return ExitCode::SUCCESS;
+    }
+    let seeds = cli.seed.map_or(cli.seeds.clone(), |seed| seed..seed.saturating_add(1));
+    let begun = Instant::now();
+    let mut shown = begun;
+    let mut summary = Summary::default();
+    let mut violation = None;
+    for seed in seeds.clone() {
+        let scenario = Scenario::draw(seed, cli.suite.suite());
+        if cli.show {
+            println!("{scenario:#?}");
+        }
+        match scenario.run() {
+            Ok(report) => {
+                if cli.trace_hash {
+                    println!("{seed} {:016x}", report.trace_hash);
+                }
+                summary.add(&report);
+            }
+            Err(broken) => {
+                violation = Some((seed, broken));
+                break;
+            }
+        }
+        if shown.elapsed().as_secs() >= 2 {
+            shown = Instant::now();
+            let speed = summary.client_seconds / begun.elapsed().as_secs_f64();
+            let all = seeds.end.saturating_sub(seeds.start);
+            eprintln!("{} of {all} seeds, {speed:.0} client-seconds per second", summary.runs);
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let replay = violation.as_ref().map(|(seed, _)| replay(*seed, cli.suite));
+    if cli.json {
+        println!("{}", as_json(&summary, seconds, violation.as_ref(), replay.as_deref()));
+    } else {
+        print_text(&summary, seconds, violation.as_ref(), replay.as_deref());
+    }
+    if violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// How fast 10 clients with default traffic are simulated, once they are connected.
+fn measure(cli: &Cli) {
+    const CLIENTS: u32 = 10;
+    let (time, suite) = (Duration::from_secs(60), cli.suite.suite());
+    let seed = cli.seed.unwrap_or_default();
+    let mut sim = Sim::new(SimConfig { seed, suite, ..SimConfig::default() });
+    for _ in 0..CLIENTS {
+        sim.add_client(|_| {});
+    }
+    let are_ready = sim.run_until(time, Sim::are_ready);
+    let begun = Instant::now();
+    sim.run_for(time);
+    let seconds = begun.elapsed().as_secs_f64();
+    let ratio = time.as_secs_f64() / seconds;
+    let speed = f64::from(CLIENTS) * ratio;
+    if cli.json {
+        let speed = serde_json::json!({
+            "clients": CLIENTS,
+            "are_ready": are_ready,
+            "seconds": seconds,
+            "client_seconds_per_second": speed,
+            "times_real_time": ratio,
+        });
+        println!("{speed}");
+    } else {
+        println!(
+            "{CLIENTS} clients: {ratio:.1} times real time, {speed:.0} client-seconds per second"
+        );
+    }
+}
+
+fn replay(seed: u64, suite: Packets) -> String {
+    let name = suite.name();
+    format!("cargo run --release -p nym-testnet --bin nym-sim -- --seed {seed} --suite {name}")
+}
+
+fn print_text(
+    summary: &Summary,
+    seconds: f64,
+    violation: Option<&(u64, Violation)>,
+    replay: Option<&str>,
+) {
+    let Summary { runs, client_seconds, longest_recovery, tally, kinds, .. } = summary;
+    let speed = client_seconds / seconds.max(f64::MIN_POSITIVE);
+    println!("{runs} seeds in {seconds:.1} s in which all rules held");
+    println!("{client_seconds:.0} client-seconds simulated, {speed:.0} per second");
+    println!(
+        "{} messages accepted: {} acknowledged, {} ended otherwise; {} delivered",
+        tally.accepted, tally.acknowledged, tally.failed, tally.delivered
+    );
+    println!(
+        "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory",
+        tally.lost_with_connection, tally.lost_with_memory
+    );
+    println!("replies without SURBs after the last fault: {}", summary.starved);
+    println!("longest recovery after the last fault: {longest_recovery:.1} s");
+    let kinds: Vec<_> = kinds.iter().map(|(kind, runs)| format!("{kind} {runs}")).collect();
+    println!("seeds per kind of fault: {}", kinds.join(", "));
+    if let (Some((seed, Violation { rule, at, detail })), Some(replay)) = (violation, replay) {
+        println!("\nseed {seed} breaks the rule {rule:?} at {at:?}:\n{detail}\nreplay: {replay}");
+    }
+}
+
+fn as_json(
+    summary: &Summary,
+    seconds: f64,
+    violation: Option<&(u64, Violation)>,
+    replay: Option<&str>,
+) -> serde_json::Value {
+    let Summary { runs, client_seconds, longest_recovery, tally, kinds, .. } = summary;
+    let violation = violation.map(|(seed, violation)| {
+        serde_json::json!({
+            "seed": seed,
+            "rule": format!("{:?}", violation.rule),
+            "at_secs": violation.at.as_nanos() as f64 / 1e9,
+            "detail": violation.detail,
+            "replay": replay,
+        })
+    });
+    serde_json::json!({
+        "seeds": runs,
+        "seconds": seconds,
+        "client_seconds": client_seconds,
+        "client_seconds_per_second": client_seconds / seconds.max(f64::MIN_POSITIVE),
+        "replies_starved": summary.starved,
+        "longest_recovery_secs": longest_recovery,
+        "messages": {
+            "accepted": tally.accepted,
+            "delivered": tally.delivered,
+            "acknowledged": tally.acknowledged,
+            "failed": tally.failed,
+            "lost_with_connection": tally.lost_with_connection,
+            "lost_with_memory": tally.lost_with_memory,
+        },
+        "seeds_per_kind_of_fault": kinds,
+        "violation": violation,
+    })
+}
+
+fn parse_range(text: &str) -> Result<Range<u64>, String> {
+    let parsed = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
+    match parsed {
+        Some(range) if !range.is_empty() => Ok(range),
+        _ => Err("a range of seeds looks like 0..500".to_owned()),
+    }
+}

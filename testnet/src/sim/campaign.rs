@@ -1,0 +1,434 @@
+//! Runs in which everything is drawn from a seed: the network, its load, and what goes wrong.
+//!
+//! A run has two phases. While things go wrong, safety is checked after every step. Then all
+//! faults stop, and every pair of clients has [`LIVENESS_BOUND`] to exchange a message and its
+//! reply.
+
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nym_proto::client::{
+    Event, FailReason, MessageId, Outcome, Outgoing, Shutdown, Target, Traffic,
+};
+use nym_proto::entropy::{Entropy, Purpose, Stream};
+use nym_proto::time::Instant;
+
+use super::faults::{FaultPlan, Kind, Parts};
+use super::model::{Manner, Model, Rule, Tally, Violation};
+use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite};
+
+/// How long it may take after the last fault until every pair of clients has exchanged a message
+/// and a reply: the longest interval of the directory's refresh (330 s) with its longest pause
+/// after a failure (90 s), the longest pause of the connection (60 s), two waits for an ack
+/// (60 s each). A correspondent whose SURBs have run out cannot ask for more; then the message is
+/// sent again once the reply has been given up (300 s), within the same bound.
+pub const LIVENESS_BOUND: Duration = Duration::from_secs(600);
+/// What is under way when everything is done.
+const SETTLE: Duration = Duration::from_secs(10);
+/// An acknowledged message that is not delivered after this long will not be.
+const SWALLOWED: Duration = Duration::from_secs(30);
+/// Bytes of the messages that must get through.
+const PROBE: usize = 100;
+
+/// Everything drawn from a seed.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// The network.
+    pub sim: SimConfig,
+    /// The traffic of each client.
+    pub clients: Vec<Traffic>,
+    /// How long things go wrong.
+    pub duration: Duration,
+    /// Mean time between two messages of all clients together.
+    pub load_interval: Duration,
+    /// What goes wrong.
+    pub plan: FaultPlan,
+}
+
+/// What happened in a run in which all rules held.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The kinds of faults.
+    pub kinds: Vec<Kind>,
+    /// Virtual time, both phases.
+    pub time: Duration,
+    /// Clients times virtual time.
+    pub client_seconds: f64,
+    /// How long it took after the last fault until every pair had exchanged a message.
+    pub recovery: Duration,
+    /// What became of the messages.
+    pub tally: Tally,
+    /// Replies given up for lack of SURBs after faults had stopped.
+    pub starved: u64,
+    /// The hash of everything.
+    pub trace_hash: u64,
+}
+
+impl Scenario {
+    /// Draws a run.
+    #[must_use]
+    pub fn draw(seed: u64, suite: Suite) -> Self {
+        let entropy = Entropy::new(whole(seed));
+        let mut stream = entropy.stream(Purpose::Other(u32::MAX));
+        // faults have a stream of their own, so that they do not depend on what else is drawn
+        let mut faults = entropy.stream(Purpose::Other(u32::MAX - 1));
+        let kinds = FaultPlan::draw_kinds(&mut faults);
+        let is_long = kinds.contains(&Kind::Rotation);
+        let mut sim = SimConfig {
+            seed,
+            suite,
+            gateways: 1 + stream.below(3) as u16,
+            mixes_per_layer: 1 + stream.below(3) as u16,
+            client_latency: Duration::from_millis(1) + stream.up_to(Duration::from_millis(100)),
+            client_jitter: stream.up_to(Duration::from_millis(20)),
+            directory_latency: stream.up_to(Duration::from_millis(500)),
+            ..SimConfig::default()
+        };
+        let mut duration = Duration::from_secs(30 + stream.below(90));
+        if is_long {
+            // the directory is asked every 330 seconds at the latest, and keys overlap for an
+            // epoch: with shorter ones clients cannot keep up
+            sim.epoch_length = Duration::from_secs(360 + stream.below(120));
+            sim.validity_epochs = 2;
+            duration = sim.epoch_length * (7 + stream.below(3) as u32);
+        }
+        let clients = 2 + stream.index(if is_long { 2 } else { 4 });
+        let clients: Vec<_> = (0..clients).map(|_| draw_traffic(is_long, &mut stream)).collect();
+        let load = Duration::from_millis(500) + stream.up_to(Duration::from_secs(4));
+        let parts = Parts {
+            clients: clients.len(),
+            gateways: usize::from(sim.gateways),
+            mixes: 3 * usize::from(sim.mixes_per_layer),
+            epoch_length: sim.epoch_length,
+        };
+        let plan = FaultPlan::draw(kinds, parts, duration, &mut faults);
+        let load_interval = if is_long { load * 10 } else { load };
+        Self { seed, sim, clients, duration, load_interval, plan }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The first rule that does not hold. A panic is one.
+    pub fn run(&self) -> Result<Report, Violation> {
+        let run = catch_unwind(AssertUnwindSafe(|| Run::new(self).run()));
+        run.unwrap_or_else(|cause| {
+            let text = cause.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+            let detail = text.unwrap_or("a panic without words").to_owned();
+            Err(Violation { rule: Rule::NoPanic, at: Instant::START, detail })
+        })
+    }
+
+    /// The same, without anything going wrong.
+    #[must_use]
+    pub fn without_faults(mut self) -> Self {
+        self.plan =
+            FaultPlan { kinds: Vec::new(), node_links: NodeLinks::default(), faults: Vec::new() };
+        self
+    }
+
+    /// The same with fewer packets, so that it takes less time: no client has a shorter interval
+    /// than this, on average.
+    #[must_use]
+    pub fn slowed(mut self, interval: Duration) -> Self {
+        for traffic in &mut self.clients {
+            traffic.main_interval = traffic.main_interval.max(interval);
+            traffic.loop_interval = traffic.loop_interval.map(|loops| loops.max(interval * 10));
+        }
+        self
+    }
+
+    /// Breaks a rule on purpose, to see that it is noticed.
+    #[must_use]
+    pub fn sabotaged(mut self, sabotage: Sabotage) -> Self {
+        self.sim.sabotage = Some(sabotage);
+        self
+    }
+}
+
+fn whole(seed: u64) -> [u8; 32] {
+    let mut whole = [0; 32];
+    whole[..8].copy_from_slice(&seed.to_le_bytes());
+    whole
+}
+
+fn draw_traffic(is_long: bool, stream: &mut Stream) -> Traffic {
+    let intervals: [u64; 4] = if is_long { [500, 700, 1000, 1500] } else { [20, 50, 100, 200] };
+    let main_interval = Duration::from_millis(intervals[stream.index(4)]);
+    Traffic {
+        main_interval,
+        loop_interval: stream.chance(0.8).then_some(main_interval * 10),
+        cover: stream.chance(0.8),
+        hop_delay: Duration::from_millis(1) + stream.up_to(Duration::from_millis(80)),
+        ..Traffic::default()
+    }
+}
+
+/// A run under way.
+struct Run<'s> {
+    scenario: &'s Scenario,
+    sim: Sim,
+    model: Model,
+    /// What applications do.
+    stream: Stream,
+    starved: u64,
+}
+
+/// A message and its reply, when faults have stopped.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    from: ClientIx,
+    to: ClientIx,
+    message: Option<MessageId>,
+    reply: Option<MessageId>,
+}
+
+impl<'s> Run<'s> {
+    fn new(scenario: &'s Scenario) -> Self {
+        let mut sim = Sim::new(scenario.sim.clone());
+        for traffic in &scenario.clients {
+            sim.add_client(|config| config.traffic = *traffic);
+        }
+        let stream = Entropy::new(whole(scenario.seed)).stream(Purpose::Other(u32::MAX - 2));
+        Self { scenario, sim, model: Model::new(), stream, starved: 0 }
+    }
+
+    fn run(mut self) -> Result<Report, Violation> {
+        self.suffer()?;
+        self.heal();
+        let healed_at = self.sim.now();
+        self.recover()?;
+        let recovery = self.sim.now().since(healed_at);
+        self.advance(self.sim.now() + SETTLE)?;
+        for index in 0..self.sim.clients() {
+            if let Some(reason) = self.sim.client(ClientIx(index)).stopped() {
+                let detail = format!("client {index} has ended: {reason}");
+                return self.broken(Rule::KeepsRunning, detail);
+            }
+            // only sending can fail
+            let _ = self.sim.event(ClientIx(index), Event::Shutdown(Shutdown::Now));
+        }
+        let tally = self.model.finish(&self.sim)?;
+        let time = self.sim.now().since(Instant::START);
+        Ok(Report {
+            seed: self.scenario.seed,
+            kinds: self.scenario.plan.kinds.clone(),
+            time,
+            client_seconds: time.as_secs_f64() * self.sim.clients() as f64,
+            recovery,
+            tally,
+            starved: self.starved,
+            trace_hash: self.sim.trace_hash(),
+        })
+    }
+
+    fn broken<T>(&self, rule: Rule, detail: String) -> Result<T, Violation> {
+        Err(Violation { rule, at: self.sim.now(), detail })
+    }
+
+    /// Lets time pass; safety is checked after every step.
+    fn advance(&mut self, until: Instant) -> Result<(), Violation> {
+        while self.sim.step(until) {
+            self.model.check(&self.sim)?;
+        }
+        Ok(())
+    }
+
+    /// The first phase: things go wrong while the applications send.
+    fn suffer(&mut self) -> Result<(), Violation> {
+        self.sim.set_node_links(self.scenario.plan.node_links);
+        let end = Instant::START + self.scenario.duration;
+        let mut faults = self.scenario.plan.faults.iter().peekable();
+        let mut next_send = Instant::START;
+        loop {
+            let fault_at = faults.peek().map_or(end, |(at, _)| (Instant::START + *at).min(end));
+            let until = fault_at.min(next_send).min(end);
+            self.advance(until)?;
+            if let Some((_, fault)) = faults.next_if(|(at, _)| Instant::START + *at <= until) {
+                fault.apply(&mut self.sim);
+            } else if next_send <= until && until < end {
+                next_send = until + self.stream.exponential(self.scenario.load_interval);
+                self.send_something();
+            } else {
+                return Ok(());
+            }
+            self.model.check(&self.sim)?;
+        }
+    }
+
+    /// Everything works from now on; connections that went silent stay so until they are given up.
+    fn heal(&mut self) {
+        self.sim.set_node_links(NodeLinks::default());
+        self.sim.set_directory(DirectoryMode::Up);
+        self.sim.hide(&[]);
+        for gateway in 0..usize::from(self.scenario.sim.gateways) {
+            self.sim.restart(NodeIx::Gateway(gateway), true);
+        }
+        for mix in 0..3 * usize::from(self.scenario.sim.mixes_per_layer) {
+            self.sim.restart(NodeIx::Mix(mix), true);
+        }
+    }
+
+    /// The second phase.
+    fn recover(&mut self) -> Result<(), Violation> {
+        let clients = self.sim.clients();
+        let pairs = (0..clients).flat_map(|a| (0..clients).map(move |b| (a, b)));
+        let mut probes: Vec<Probe> = pairs
+            .filter(|(a, b)| a != b)
+            .map(|(a, b)| Probe { from: ClientIx(a), to: ClientIx(b), message: None, reply: None })
+            .collect();
+        let end = self.sim.now() + LIVENESS_BOUND;
+        while self.sim.now() < end {
+            let left = probes.clone().into_iter().filter_map(|probe| self.pursue(probe));
+            probes = left.collect();
+            if probes.is_empty() {
+                return Ok(());
+            }
+            self.advance(self.sim.now() + Duration::from_millis(200))?;
+        }
+        let detail = probes.first().map(|probe| self.describe(probe)).unwrap_or_default();
+        self.broken(Rule::Liveness, format!("{} of the pairs: {detail}", probes.len()))
+    }
+
+    /// Does the next step of an exchange. `None` when it is complete.
+    fn pursue(&mut self, mut probe: Probe) -> Option<Probe> {
+        // a connection that went silent before the faults stopped may still swallow a message:
+        // the one exception of `Rule::AcknowledgedIsDelivered`
+        if probe.message.is_some_and(|id| self.is_swallowed(id)) {
+            (probe.message, probe.reply) = (None, None);
+        }
+        probe.reply = probe.reply.filter(|id| !self.is_swallowed(*id));
+        // old replies may have used up all SURBs, those for asking for more included; only another
+        // message brings new ones
+        if probe.reply.is_some_and(|id| self.is_starved(id)) {
+            self.starved += 1;
+            (probe.message, probe.reply) = (None, None);
+        }
+        let Probe { from, to, .. } = probe;
+        match (probe.message, probe.reply) {
+            (None, _) => {
+                if let Some(recipient) = self.sim.client(to).address() {
+                    let target = Target::Anonymous { recipient, surbs: 10 };
+                    probe.message = self.send((from, to), target, Manner::Anonymous, PROBE, false);
+                }
+            }
+            (Some(message), None) => {
+                let delivered = self.model.message(message).and_then(|sent| sent.delivered);
+                if let Some((_, Some(tag))) = delivered {
+                    probe.reply =
+                        self.send((to, from), Target::Reply(tag), Manner::Reply, PROBE, false);
+                }
+            }
+            (Some(message), Some(reply)) => {
+                let is_done = [message, reply].into_iter().all(|id| {
+                    let sent = self.model.message(id);
+                    sent.is_some_and(|sent| sent.delivered.is_some() && sent.is_acknowledged())
+                });
+                if is_done {
+                    return None;
+                }
+            }
+        }
+        Some(probe)
+    }
+
+    /// True if a message is acknowledged and, a while later, not delivered.
+    fn is_swallowed(&self, id: MessageId) -> bool {
+        self.model.message(id).is_some_and(|sent| {
+            let ended = sent.outcome.filter(|_| sent.is_acknowledged()).map(|(at, _)| at);
+            sent.delivered.is_none() && ended.is_some_and(|at| self.sim.now().since(at) > SWALLOWED)
+        })
+    }
+
+    fn is_starved(&self, id: MessageId) -> bool {
+        let outcome = self.model.message(id).and_then(|sent| sent.outcome);
+        matches!(outcome, Some((_, Outcome::Failed(FailReason::NoSurbs))))
+    }
+
+    fn describe(&self, probe: &Probe) -> String {
+        let message = |id: Option<MessageId>| match id.and_then(|id| self.model.message(id)) {
+            None => "not accepted".to_owned(),
+            Some(sent) => {
+                let (accepted, delivered) = (sent.accepted_at, sent.delivered.map(|(at, _)| at));
+                format!("accepted {accepted:?}, delivered {delivered:?}, {:?}", sent.outcome)
+            }
+        };
+        let state = |client: ClientIx| {
+            let client = self.sim.client(client);
+            let last = client.facts().last();
+            let (state, stopped) = (client.machine().connectivity(), client.stopped());
+            let stats = client.machine().stats();
+            format!("{state:?}, stopped {stopped:?}, last fact {last:?}, {stats:?}")
+        };
+        format!(
+            "{:?} ({}) to {:?} ({}): message {}; reply {}",
+            probe.from,
+            state(probe.from),
+            probe.to,
+            state(probe.to),
+            message(probe.message),
+            message(probe.reply)
+        )
+    }
+
+    // ---- what applications do --------------------------------------------------------------
+
+    fn send_something(&mut self) {
+        let clients = self.sim.clients();
+        let from = ClientIx(self.stream.index(clients));
+        let to = ClientIx(self.stream.index(clients));
+        let manner = [Manner::Plain, Manner::Anonymous, Manner::Reply][self.stream.index(3)];
+        let len = match self.stream.below(10) {
+            0 => self.stream.index(40_000),
+            1..4 => self.stream.index(5_000),
+            _ => self.stream.index(200),
+        };
+        if self.sim.client(from).is_suspended() {
+            return;
+        }
+        let target = match (manner, self.sim.client(to).address()) {
+            (Manner::Reply, _) => {
+                let tags: Vec<_> = self.model.tags_of(from).collect();
+                let Some((tag, owner)) = tags.get(self.stream.index(tags.len())) else {
+                    return;
+                };
+                self.send((from, *owner), Target::Reply(*tag), manner, len, true);
+                return;
+            }
+            (_, None) => return,
+            (Manner::Plain, Some(recipient)) => Target::Plain(recipient),
+            (Manner::Anonymous, Some(recipient)) => {
+                Target::Anonymous { recipient, surbs: self.stream.below(20) as u16 }
+            }
+        };
+        self.send((from, to), target, manner, len, true);
+    }
+
+    fn send(
+        &mut self,
+        pair: (ClientIx, ClientIx),
+        target: Target,
+        manner: Manner,
+        len: usize,
+        may_give_up: bool,
+    ) -> Option<MessageId> {
+        let (id, data) = self.model.compose(len);
+        let mut message = Outgoing::new(id, target, data.clone());
+        if may_give_up && self.stream.chance(0.2) {
+            message.expires_after = Some(self.stream.up_to(Duration::from_secs(60)));
+            message.attempts_max = Some(1 + self.stream.below(5) as u32);
+        }
+        // before the machine acts: an outcome may come at once
+        self.model.accepted(self.sim.now(), id, pair, manner, data);
+        if self.sim.event(pair.0, Event::Send(message)).is_err() {
+            self.model.refused(id);
+            return None;
+        }
+        Some(id)
+    }
+}

@@ -1,0 +1,159 @@
+//! A client in the simulation, and what it has done.
+
+use std::collections::VecDeque;
+
+use nym_proto::address::Recipient;
+use nym_proto::client::{
+    Client, Connectivity, Delivery, Fact, MessageId, Outcome, Registration, StopReason,
+};
+use nym_proto::time::Instant;
+
+use super::links::LinkKey;
+use super::queue::AtClient;
+
+/// A packet that a gateway pushed and that did not arrive, because the link was broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LostPush {
+    /// When it was pushed.
+    pub at: Instant,
+    /// The gateway had stored messages for the client then, of which this may have been one. They
+    /// are deleted when they have been written to the socket.
+    pub was_stored: bool,
+}
+
+/// A client in the simulation: the machine, and everything it has said so far.
+#[derive(Debug)]
+pub struct SimClient {
+    pub(super) machine: Client,
+    pub(super) link: Option<LinkKey>,
+    pub(super) timer: Option<Instant>,
+    /// Ticks at one instant.
+    pub(super) ticks: (Instant, u32),
+    pub(super) is_suspended: bool,
+    /// What arrived while suspended.
+    pub(super) backlog: VecDeque<AtClient>,
+    pub(super) deliveries: Vec<(Instant, Delivery)>,
+    pub(super) outcomes: Vec<(Instant, MessageId, Outcome)>,
+    pub(super) facts: Vec<(Instant, Fact)>,
+    pub(super) written: Vec<(Instant, usize)>,
+    pub(super) lost_pushes: Vec<LostPush>,
+    pub(super) store_losses: Vec<Instant>,
+    pub(super) registration: Option<Registration>,
+    pub(super) address: Option<Recipient>,
+    pub(super) stopped: Option<StopReason>,
+    pub(super) writable: usize,
+}
+
+impl SimClient {
+    pub(super) const fn new(machine: Client) -> Self {
+        Self {
+            machine,
+            link: None,
+            timer: None,
+            ticks: (Instant::START, 0),
+            is_suspended: false,
+            backlog: VecDeque::new(),
+            deliveries: Vec::new(),
+            outcomes: Vec::new(),
+            facts: Vec::new(),
+            written: Vec::new(),
+            lost_pushes: Vec::new(),
+            store_losses: Vec::new(),
+            registration: None,
+            address: None,
+            stopped: None,
+            writable: 0,
+        }
+    }
+
+    /// The machine, for its getters.
+    #[must_use]
+    pub const fn machine(&self) -> &Client {
+        &self.machine
+    }
+
+    /// The address, from the first time the client was ready.
+    #[must_use]
+    pub const fn address(&self) -> Option<Recipient> {
+        self.address
+    }
+
+    /// True if the client is connected to its gateway.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.machine.connectivity() == Connectivity::Ready
+    }
+
+    /// Messages handed to the application, with the time. The application takes each at once.
+    #[must_use]
+    pub fn deliveries(&self) -> &[(Instant, Delivery)] {
+        &self.deliveries
+    }
+
+    /// How messages ended, with the time.
+    #[must_use]
+    pub fn outcomes(&self) -> &[(Instant, MessageId, Outcome)] {
+        &self.outcomes
+    }
+
+    /// How one message ended.
+    #[must_use]
+    pub fn outcome(&self, id: MessageId) -> Option<Outcome> {
+        self.outcomes.iter().find(|(_, ended, _)| *ended == id).map(|(_, _, outcome)| *outcome)
+    }
+
+    /// What the client has reported, with the time.
+    #[must_use]
+    pub fn facts(&self) -> &[(Instant, Fact)] {
+        &self.facts
+    }
+
+    /// When frames were written to the gateway, and their sizes in bytes.
+    #[must_use]
+    pub fn written(&self) -> &[(Instant, usize)] {
+        &self.written
+    }
+
+    /// The packets the gateway pushed that were lost on the way, because the link was broken.
+    /// Packets of acks are not counted, cover packets are: nobody can tell.
+    #[must_use]
+    pub fn lost_pushes(&self) -> &[LostPush] {
+        &self.lost_pushes
+    }
+
+    /// When the gateway lost messages it had stored for this client.
+    #[must_use]
+    pub fn store_losses(&self) -> &[Instant] {
+        &self.store_losses
+    }
+
+    /// The last registration the client wanted kept.
+    #[must_use]
+    pub const fn registration(&self) -> Option<&Registration> {
+        self.registration.as_ref()
+    }
+
+    /// Why the client has stopped, if it has.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&StopReason> {
+        self.stopped.as_ref()
+    }
+
+    /// How often the client has said that there is room again.
+    #[must_use]
+    pub const fn writable(&self) -> usize {
+        self.writable
+    }
+
+    /// True while the client's machine sleeps.
+    #[must_use]
+    pub const fn is_suspended(&self) -> bool {
+        self.is_suspended
+    }
+
+    /// Ticks the client has asked for at the present instant; a large number means that it spins.
+    #[must_use]
+    pub const fn ticks_at_once(&self) -> u32 {
+        self.ticks.1
+    }
+}

@@ -1,0 +1,444 @@
+//! A whole mixnet in virtual time: one thread, one seed, no sockets.
+//!
+//! [`Sim`] joins the machines that run on real sockets elsewhere (clients, gateways, mix nodes
+//! and the directory) by a simulated network. Time passes only as fast as there is something to
+//! do, and the same seed and the same calls give the same run, bit for bit. An application's test
+//! needs ten lines:
+//!
+//! ```
+//! use std::time::Duration;
+//! use nym_testnet::sim::{Sim, SimConfig};
+//!
+//! let mut sim = Sim::new(SimConfig { seed: 7, ..SimConfig::default() });
+//! let alice = sim.add_client(|_| {});
+//! let bob = sim.add_client(|config| config.traffic.main_interval = Duration::from_millis(50));
+//! assert!(sim.run_until(Duration::from_secs(30), |sim| sim.are_ready()));
+//!
+//! let id = sim.send_anonymous(alice, bob, "how are you?").unwrap();
+//! assert!(sim.run_until(Duration::from_secs(30), |sim| sim.is_acknowledged(alice, id)));
+//! sim.run_for(Duration::from_secs(1));
+//! sim.reply(bob, "fine").unwrap();
+//! assert!(sim.run_until(Duration::from_secs(30), |sim| sim.has_received(alice, b"fine")));
+//! ```
+//!
+//! Things go wrong when told to: links are cut, go silent or stall ([`Sim::cut`],
+//! [`Sim::silence`], [`Sim::stall`]), clients sleep ([`Sim::suspend`]), nodes crash
+//! ([`Sim::crash`], [`Sim::restart`]), packets get lost ([`Sim::set_node_links`]), the directory
+//! fails ([`Sim::set_directory`], [`Sim::hide`]). [`campaign`] draws all of this from a seed and
+//! checks what the network does against a [`model`].
+
+pub mod campaign;
+mod disturb;
+mod documents;
+pub mod faults;
+mod host;
+mod links;
+pub mod model;
+mod nodes;
+mod queue;
+mod step;
+mod trace;
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use nym_proto::address::NodeAddress;
+use nym_proto::client::{
+    Client, Config, DeliveryOrigin, Event, MessageId, Network, Outcome, Outgoing, Refused, Target,
+};
+use nym_proto::entropy::{Entropy, Purpose, Stream};
+use nym_proto::identity::Identity;
+use nym_proto::sphinx::{PacketBuilder, SphinxBuilder};
+use nym_proto::time::{Instant, UnixTime};
+
+pub use self::documents::DirectoryMode;
+use self::documents::Documents;
+pub use self::host::{LostPush, SimClient};
+use self::links::Links;
+use self::nodes::Node;
+use self::queue::Queue;
+use self::trace::TraceHash;
+use crate::blueprint::Blueprint;
+use crate::directory::ListedNode;
+use crate::epoch::EpochClock;
+use crate::transparent::TransparentBuilder;
+
+/// What the wall clock shows when the simulation begins.
+const UNIX_START: UnixTime = UnixTime::from_secs(1_767_225_600);
+const WS_PORT: u16 = 9000;
+const MIX_PORT: u16 = 1789;
+
+/// What packets are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Suite {
+    /// Sphinx, as on the network.
+    Real,
+    /// The same sizes and no curve arithmetic: [`transparent`](crate::transparent). End-to-end
+    /// encryption and that towards the gateway stay as they are.
+    #[default]
+    Transparent,
+}
+
+/// How frames travel from node to node. Each is drawn for itself, so jitter reorders.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct NodeLinks {
+    /// Least time under way.
+    pub latency: Duration,
+    /// Most that is added to it, evenly distributed.
+    pub jitter: Duration,
+    /// Probability of being lost.
+    pub loss: f64,
+    /// Probability of arriving twice.
+    pub duplication: f64,
+    /// Probability of being held back ...
+    pub reordering: f64,
+    /// ... for at most this long.
+    pub held_back: Duration,
+}
+
+impl Default for NodeLinks {
+    /// 10 ms and nothing else.
+    fn default() -> Self {
+        Self {
+            latency: Duration::from_millis(10),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            duplication: 0.0,
+            reordering: 0.0,
+            held_back: Duration::ZERO,
+        }
+    }
+}
+
+/// A rule broken on purpose, to see that whoever watches the simulation notices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sabotage {
+    /// One push in ten does not arrive although its link works.
+    LosePushes,
+    /// Every tenth delivery comes twice.
+    DeliverTwice,
+    /// Every tenth delivery has a flipped bit.
+    Damage,
+    /// Every tenth outcome is not reported.
+    SwallowOutcomes,
+    /// Nothing gets to the first gateway from other nodes after a minute.
+    Isolate,
+}
+
+/// How a simulation is set up.
+#[derive(Clone, Debug)]
+pub struct SimConfig {
+    /// All randomness there is.
+    pub seed: u64,
+    /// Number of gateways.
+    pub gateways: u16,
+    /// Number of mix nodes in each of the three layers.
+    pub mixes_per_layer: u16,
+    /// What packets are made of.
+    pub suite: Suite,
+    /// Length of an epoch.
+    pub epoch_length: Duration,
+    /// Epochs after which Sphinx keys change.
+    pub validity_epochs: u32,
+    /// Time between a client and its gateway, one way.
+    pub client_latency: Duration,
+    /// Most that is added to it; order is kept.
+    pub client_jitter: Duration,
+    /// How frames travel from node to node.
+    pub node_links: NodeLinks,
+    /// Time between a client and the directory, one way.
+    pub directory_latency: Duration,
+    /// A rule to break, for testing tests.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Default for SimConfig {
+    /// Two gateways, two mix nodes per layer, transparent packets, epochs as on the main network.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            gateways: 2,
+            mixes_per_layer: 2,
+            suite: Suite::default(),
+            epoch_length: EpochClock::LENGTH,
+            validity_epochs: EpochClock::VALIDITY_EPOCHS,
+            client_latency: Duration::from_millis(10),
+            client_jitter: Duration::ZERO,
+            node_links: NodeLinks::default(),
+            directory_latency: Duration::from_millis(50),
+            sabotage: None,
+        }
+    }
+}
+
+/// Names a client of a simulation: they are numbered from 0 in the order they were added.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientIx(pub usize);
+
+/// Names a node of a simulation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NodeIx {
+    /// A gateway, from 0.
+    Gateway(usize),
+    /// A mix node, from 0, layer by layer.
+    Mix(usize),
+}
+
+/// Why a convenience of [`Sim`] could not send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SendError {
+    /// The recipient has no address yet: it was never ready.
+    NoAddress,
+    /// Nobody anonymous has written to this client.
+    NobodyToAnswer,
+    /// The client does not accept the message.
+    Refused(Refused),
+}
+
+/// A simulated network.
+#[derive(Debug)]
+pub struct Sim {
+    config: SimConfig,
+    now: Instant,
+    epochs: EpochClock,
+    entropy: Entropy,
+    /// Luck of frames under way.
+    network: Stream,
+    queue: Queue,
+    trace: TraceHash,
+    clients: Vec<SimClient>,
+    /// Gateways first.
+    nodes: Vec<Node>,
+    by_address: BTreeMap<NodeAddress, usize>,
+    by_url: BTreeMap<String, usize>,
+    links: Links,
+    documents: Documents,
+    next_message: u64,
+}
+
+impl Sim {
+    /// A network without clients. All nodes run.
+    #[must_use]
+    pub fn new(config: SimConfig) -> Self {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&config.seed.to_le_bytes());
+        let entropy = Entropy::new(seed);
+        let stream = |n| entropy.stream(Purpose::Other(n));
+        let epochs = EpochClock::new(UNIX_START, config.epoch_length, config.validity_epochs);
+        let blueprint =
+            Blueprint::generate(stream(0).bytes(), config.gateways, config.mixes_per_layer);
+        let plans: Vec<_> = blueprint.gateways.into_iter().chain(blueprint.mixes).collect();
+        let mut by_address = BTreeMap::new();
+        let mut by_url = BTreeMap::new();
+        let mut listed = Vec::new();
+        for (i, plan) in plans.iter().enumerate() {
+            let is_gateway = i < usize::from(config.gateways);
+            let address = address(i, is_gateway);
+            by_address.insert(NodeAddress::new(address), i);
+            if is_gateway {
+                by_url.insert(format!("ws://{}:{WS_PORT}", address.ip()), i);
+            }
+            listed.push(ListedNode::new(plan, address, is_gateway.then_some(WS_PORT)));
+        }
+        let mut sim = Self {
+            now: Instant::START,
+            epochs,
+            network: stream(1),
+            queue: Queue::default(),
+            trace: TraceHash::new(),
+            clients: Vec::new(),
+            nodes: plans.into_iter().map(Node::new).collect(),
+            by_address,
+            by_url,
+            links: Links::default(),
+            documents: Documents::new(listed, epochs, stream(2)),
+            next_message: 0,
+            entropy,
+            config,
+        };
+        for node in 0..sim.nodes.len() {
+            sim.start_node(node);
+        }
+        sim
+    }
+
+    /// Adds a client that finds the network through the directory; `change` may change its
+    /// configuration. It begins to connect at once.
+    pub fn add_client(&mut self, change: impl FnOnce(&mut Config)) -> ClientIx {
+        let index = self.clients.len();
+        let mut stream = self.entropy.stream(Purpose::Other(1000 + index as u32));
+        let mut config = Config::new(Network::Directory(vec![Documents::base_url()]));
+        change(&mut config);
+        let identity = Identity::generate(&mut stream);
+        let builder: Box<dyn PacketBuilder> = match self.config.suite {
+            Suite::Real => Box::new(SphinxBuilder::new()),
+            Suite::Transparent => Box::new(TransparentBuilder::new()),
+        };
+        let (now, unix_time) = (self.now, self.unix_time());
+        let seed = stream.bytes();
+        let machine = Client::with_builder(config, identity, seed, now, unix_time, builder);
+        self.clients.push(SimClient::new(machine));
+        self.drain_client(index);
+        ClientIx(index)
+    }
+
+    // ---- time ------------------------------------------------------------------------------
+
+    /// Time since the beginning of the simulation.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn unix_time(&self) -> UnixTime {
+        UNIX_START + self.now.since(Instant::START)
+    }
+
+    /// Lets this much time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.step(end) {}
+    }
+
+    /// Runs until the condition holds, but no longer than `time`. Returns whether it holds.
+    pub fn run_until(&mut self, time: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + time;
+        loop {
+            if condition(self) {
+                return true;
+            }
+            if !self.step(end) {
+                return condition(self);
+            }
+        }
+    }
+
+    // ---- what the application does ---------------------------------------------------------
+
+    /// Hands a client any event: for what has no method of its own.
+    ///
+    /// # Errors
+    /// For [`Event::Send`]: the message was not accepted.
+    pub fn event(&mut self, client: ClientIx, event: Event) -> Result<(), Refused> {
+        self.client_event(client.0, event)
+    }
+
+    /// Sends a message; the simulation numbers them.
+    ///
+    /// # Errors
+    /// The client does not accept the message.
+    pub fn send(
+        &mut self,
+        from: ClientIx,
+        target: Target,
+        data: impl Into<Bytes>,
+    ) -> Result<MessageId, Refused> {
+        let id = MessageId(self.next_message);
+        self.next_message += 1;
+        self.event(from, Event::Send(Outgoing::new(id, target, data.into())))?;
+        Ok(id)
+    }
+
+    /// Sends a message that says nothing about its sender and cannot be answered.
+    ///
+    /// # Errors
+    /// The recipient has no address, or the client does not accept the message.
+    pub fn send_plain(
+        &mut self,
+        from: ClientIx,
+        to: ClientIx,
+        data: impl Into<Bytes>,
+    ) -> Result<MessageId, SendError> {
+        let recipient = self.client(to).address().ok_or(SendError::NoAddress)?;
+        self.send(from, Target::Plain(recipient), data).map_err(SendError::Refused)
+    }
+
+    /// Sends a message with 10 SURBs.
+    ///
+    /// # Errors
+    /// The recipient has no address, or the client does not accept the message.
+    pub fn send_anonymous(
+        &mut self,
+        from: ClientIx,
+        to: ClientIx,
+        data: impl Into<Bytes>,
+    ) -> Result<MessageId, SendError> {
+        let recipient = self.client(to).address().ok_or(SendError::NoAddress)?;
+        let target = Target::Anonymous { recipient, surbs: 10 };
+        self.send(from, target, data).map_err(SendError::Refused)
+    }
+
+    /// Answers the last anonymous message the client has received.
+    ///
+    /// # Errors
+    /// There is none, or the client does not accept the message.
+    pub fn reply(
+        &mut self,
+        from: ClientIx,
+        data: impl Into<Bytes>,
+    ) -> Result<MessageId, SendError> {
+        let origins = self.client(from).deliveries().iter().rev().map(|(_, d)| d.origin);
+        let tag = origins.filter_map(|origin| match origin {
+            DeliveryOrigin::Anonymous(tag) => Some(tag),
+            _ => None,
+        });
+        let tag = tag.into_iter().next().ok_or(SendError::NobodyToAnswer)?;
+        self.send(from, Target::Reply(tag), data).map_err(SendError::Refused)
+    }
+
+    // ---- what can be seen ------------------------------------------------------------------
+
+    /// Number of clients.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// A client.
+    ///
+    /// # Panics
+    /// There is no such client.
+    #[must_use]
+    pub fn client(&self, client: ClientIx) -> &SimClient {
+        &self.clients[client.0]
+    }
+
+    /// True if all clients are connected.
+    #[must_use]
+    pub fn are_ready(&self) -> bool {
+        self.clients.iter().all(SimClient::is_ready)
+    }
+
+    /// True if the client has received exactly these bytes as a message.
+    #[must_use]
+    pub fn has_received(&self, client: ClientIx, data: &[u8]) -> bool {
+        self.client(client).deliveries().iter().any(|(_, delivery)| delivery.data == data)
+    }
+
+    /// True if a message has ended acknowledged.
+    #[must_use]
+    pub fn is_acknowledged(&self, client: ClientIx, id: MessageId) -> bool {
+        matches!(self.client(client).outcome(id), Some(Outcome::Acknowledged { .. }))
+    }
+
+    /// A hash of everything that has happened, in order: all events and actions with their times
+    /// and contents. Equal for equal seeds and calls, on every machine.
+    #[must_use]
+    pub const fn trace_hash(&self) -> u64 {
+        self.trace.value()
+    }
+}
+
+/// Both address families are in use, so that frames have two sizes.
+fn address(i: usize, is_gateway: bool) -> SocketAddr {
+    let [high, low] = (i as u16).to_be_bytes();
+    if is_gateway || i.is_multiple_of(2) {
+        ([10, 0, high, low], MIX_PORT).into()
+    } else {
+        ([0xfd00, 0, 0, 0, 0, 0, 0, i as u16], MIX_PORT).into()
+    }
+}

@@ -1,0 +1,331 @@
+//! What must hold, whatever goes wrong.
+//!
+//! The model knows which messages were accepted and looks at everything clients deliver and
+//! report. It is told nothing by the machines it judges.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use nym_proto::client::{DeliveryOrigin, Fact, MessageId, Outcome};
+use nym_proto::entropy::{Entropy, Purpose};
+use nym_proto::message::SenderTag;
+use nym_proto::time::Instant;
+
+use super::{ClientIx, LostPush, Sim};
+
+/// Bytes of the smallest message: its number.
+pub const MESSAGE_MIN: usize = 8;
+/// Ticks at one instant that no work can need.
+const TICKS_MAX: u32 = 10_000;
+
+/// Something that must always hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// What is delivered was sent, and is what was sent.
+    Intact,
+    /// A message is delivered to the client it was sent to.
+    RightRecipient,
+    /// A message is delivered at most once.
+    AtMostOnce,
+    /// A message is delivered as what it was sent as: plain, anonymous or reply; anonymous ones
+    /// of one sender always under the same tag, those of two senders never; replies as coming
+    /// from the one who was written to.
+    RightOrigin,
+    /// Every accepted message ends exactly once, and nothing else does.
+    OneOutcome,
+    /// A message that ended acknowledged is delivered. Gateways acknowledge what they have pushed
+    /// or stored, so there are two exceptions. A push to the recipient got lost with a broken
+    /// connection: one between acceptance and the acknowledgement, or a later one of a stored
+    /// message. Or the recipient's gateway has lost its memory while messages were stored for
+    /// the recipient.
+    AcknowledgedIsDelivered,
+    /// A client does not ask to be woken at the same instant without end.
+    Progress,
+    /// A client ends only when it is told to.
+    KeepsRunning,
+    /// When faults have stopped, every pair of clients exchanges a message and a reply within
+    /// the bound.
+    Liveness,
+    /// Nothing panics.
+    NoPanic,
+}
+
+/// A rule that did not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// The rule.
+    pub rule: Rule,
+    /// When.
+    pub at: Instant,
+    /// Who and what.
+    pub detail: String,
+}
+
+/// How a message was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// Without a way to answer.
+    Plain,
+    /// With SURBs.
+    Anonymous,
+    /// With a SURB of the recipient.
+    Reply,
+}
+
+/// A message that was accepted.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Who sent it.
+    pub from: ClientIx,
+    /// Who gets it.
+    pub to: ClientIx,
+    /// How it was sent.
+    pub manner: Manner,
+    /// When it was accepted.
+    pub accepted_at: Instant,
+    /// When and how it ended.
+    pub outcome: Option<(Instant, Outcome)>,
+    /// When it was delivered, and under which tag.
+    pub delivered: Option<(Instant, Option<SenderTag>)>,
+    data: Bytes,
+}
+
+impl Sent {
+    /// True if it has ended acknowledged.
+    #[must_use]
+    pub const fn is_acknowledged(&self) -> bool {
+        matches!(self.outcome, Some((_, Outcome::Acknowledged { .. })))
+    }
+}
+
+/// What became of the messages of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Accepted.
+    pub accepted: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// Ended acknowledged.
+    pub acknowledged: u64,
+    /// Ended otherwise.
+    pub failed: u64,
+    /// Acknowledged and not delivered, a push having been lost with a broken connection.
+    pub lost_with_connection: u64,
+    /// Acknowledged and not delivered, the gateway having lost its memory.
+    pub lost_with_memory: u64,
+}
+
+/// The model.
+#[derive(Debug, Default)]
+pub struct Model {
+    sent: BTreeMap<MessageId, Sent>,
+    next: u64,
+    seen: Vec<Seen>,
+    /// Per recipient, whose tag it is.
+    tags: BTreeMap<(ClientIx, SenderTag), ClientIx>,
+}
+
+/// How much of what a client says was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    deliveries: usize,
+    outcomes: usize,
+}
+
+impl Model {
+    /// A model that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes a message of `len` bytes, at least [`MESSAGE_MIN`], that tells itself from all
+    /// others.
+    pub fn compose(&mut self, len: usize) -> (MessageId, Bytes) {
+        let number = self.next;
+        self.next += 1;
+        let mut data = vec![0; len.max(MESSAGE_MIN)];
+        let (name, rest) = data.split_at_mut(MESSAGE_MIN);
+        name.copy_from_slice(&number.to_be_bytes());
+        Entropy::new([number as u8; 32]).stream(Purpose::Other(number as u32)).fill(rest);
+        (MessageId(number), data.into())
+    }
+
+    /// A composed message was accepted.
+    pub fn accepted(
+        &mut self,
+        now: Instant,
+        id: MessageId,
+        (from, to): (ClientIx, ClientIx),
+        manner: Manner,
+        data: Bytes,
+    ) {
+        let sent =
+            Sent { from, to, manner, accepted_at: now, outcome: None, delivered: None, data };
+        self.sent.insert(id, sent);
+    }
+
+    /// A composed message was not accepted after all.
+    pub fn refused(&mut self, id: MessageId) {
+        self.sent.remove(&id);
+    }
+
+    /// A message that was accepted.
+    #[must_use]
+    pub fn message(&self, id: MessageId) -> Option<&Sent> {
+        self.sent.get(&id)
+    }
+
+    /// Whose tag a client knows this one to be.
+    #[must_use]
+    pub fn owner(&self, client: ClientIx, tag: SenderTag) -> Option<ClientIx> {
+        self.tags.get(&(client, tag)).copied()
+    }
+
+    /// The tags a client has got messages under, with their owners.
+    pub fn tags_of(&self, client: ClientIx) -> impl Iterator<Item = (SenderTag, ClientIx)> {
+        let tags = self.tags.iter().filter(move |((at, _), _)| *at == client);
+        tags.map(|((_, tag), owner)| (*tag, *owner))
+    }
+
+    /// Looks at what has happened since the last call.
+    ///
+    /// # Errors
+    /// A rule does not hold.
+    pub fn check(&mut self, sim: &Sim) -> Result<(), Violation> {
+        self.seen.resize(sim.clients(), Seen::default());
+        for index in 0..sim.clients() {
+            let client = sim.client(ClientIx(index));
+            let seen = self.seen[index];
+            if client.ticks_at_once() > TICKS_MAX {
+                let detail = format!("client {index} asks for ticks without end");
+                return Err(Violation { rule: Rule::Progress, at: sim.now(), detail });
+            }
+            for (at, delivery) in &client.deliveries()[seen.deliveries..] {
+                self.delivered(sim, ClientIx(index), *at, &delivery.data, delivery.origin)?;
+            }
+            for (at, id, outcome) in &client.outcomes()[seen.outcomes..] {
+                self.ended(ClientIx(index), *at, *id, *outcome)?;
+            }
+            self.seen[index] =
+                Seen { deliveries: client.deliveries().len(), outcomes: client.outcomes().len() };
+        }
+        Ok(())
+    }
+
+    fn delivered(
+        &mut self,
+        sim: &Sim,
+        to: ClientIx,
+        at: Instant,
+        data: &Bytes,
+        origin: DeliveryOrigin,
+    ) -> Result<(), Violation> {
+        let id = data.first_chunk().map(|number| MessageId(u64::from_be_bytes(*number)));
+        let found = id.and_then(|id| self.sent.get_mut(&id).map(|sent| (id, sent)));
+        let broken = |rule, detail| Err(Violation { rule, at, detail });
+        let Some((id, sent)) = found.filter(|(_, sent)| sent.data == data) else {
+            return broken(Rule::Intact, format!("{} bytes at {to:?} were not sent", data.len()));
+        };
+        if sent.to != to {
+            return broken(Rule::RightRecipient, format!("{id:?} for {:?} at {to:?}", sent.to));
+        }
+        if sent.delivered.is_some() {
+            return broken(Rule::AtMostOnce, format!("{id:?} at {to:?}: {sent:?}"));
+        }
+        let mut tag = None;
+        let is_right = match (sent.manner, origin) {
+            (Manner::Plain, DeliveryOrigin::Plain) => true,
+            (Manner::Anonymous, DeliveryOrigin::Anonymous(under)) => {
+                tag = Some(under);
+                let mut others = self.tags.iter().filter(|((at, _), _)| *at == to);
+                let owner = *self.tags.get(&(to, under)).unwrap_or(&sent.from);
+                owner == sent.from
+                    && others.all(|((_, tag), owner)| *tag == under || *owner != sent.from)
+            }
+            (Manner::Reply, DeliveryOrigin::Reply(from)) => {
+                sim.client(sent.from).address() == Some(from)
+            }
+            _ => false,
+        };
+        if !is_right {
+            let manner = sent.manner;
+            return broken(Rule::RightOrigin, format!("{id:?}, {manner:?}, came as {origin:?}"));
+        }
+        sent.delivered = Some((at, tag));
+        if let Some(tag) = tag {
+            self.tags.insert((to, tag), sent.from);
+        }
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        client: ClientIx,
+        at: Instant,
+        id: MessageId,
+        outcome: Outcome,
+    ) -> Result<(), Violation> {
+        match self.sent.get_mut(&id) {
+            Some(sent) if sent.from == client && sent.outcome.is_none() => {
+                sent.outcome = Some((at, outcome));
+                Ok(())
+            }
+            _ => {
+                let detail = format!("{client:?} reports {outcome:?} for {id:?} unasked or again");
+                Err(Violation { rule: Rule::OneOutcome, at, detail })
+            }
+        }
+    }
+
+    /// Looks at the end of a run, when all clients are shut down, and adds everything up.
+    ///
+    /// # Errors
+    /// A rule does not hold.
+    pub fn finish(&mut self, sim: &Sim) -> Result<Tally, Violation> {
+        self.check(sim)?;
+        let mut tally = Tally::default();
+        for (id, sent) in &self.sent {
+            tally.accepted += 1;
+            tally.delivered += u64::from(sent.delivered.is_some());
+            let Some((ended_at, outcome)) = sent.outcome else {
+                let detail = format!("{id:?} of {:?} has no outcome", sent.from);
+                return Err(Violation { rule: Rule::OneOutcome, at: sim.now(), detail });
+            };
+            if !matches!(outcome, Outcome::Acknowledged { .. }) {
+                tally.failed += 1;
+                continue;
+            }
+            tally.acknowledged += 1;
+            if sent.delivered.is_some() {
+                continue;
+            }
+            let recipient = sim.client(sent.to);
+            let is_excuse = |push: &LostPush| {
+                push.at >= sent.accepted_at && (push.at <= ended_at || push.was_stored)
+            };
+            if recipient.lost_pushes().iter().any(is_excuse) {
+                tally.lost_with_connection += 1;
+            } else if recipient.store_losses().iter().any(|at| *at >= sent.accepted_at) {
+                tally.lost_with_memory += 1;
+            } else {
+                let connected = recipient.facts().iter().filter(|(_, fact)| {
+                    matches!(fact, Fact::Connectivity(_) | Fact::ReassemblyDropped { .. })
+                });
+                let detail = format!(
+                    "{id:?} of {} bytes, {:?} to {:?}, accepted {:?}, acknowledged {ended_at:?}; \
+                     at the recipient: pushes lost {:?}, facts {:?}",
+                    sent.data.len(),
+                    sent.from,
+                    sent.to,
+                    sent.accepted_at,
+                    recipient.lost_pushes(),
+                    connected.collect::<Vec<_>>()
+                );
+                let rule = Rule::AcknowledgedIsDelivered;
+                return Err(Violation { rule, at: sim.now(), detail });
+            }
+        }
+        Ok(tally)
+    }
+}

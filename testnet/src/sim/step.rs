@@ -1,0 +1,482 @@
+//! One thing happens after the other: events in, actions out, everything hashed.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use nym_proto::client::{
+    self, Action, ConnectionId, Delivery, Event, Fact, Record, Refused, WsFrame,
+};
+use nym_proto::message::ACK_LEN;
+use nym_proto::time::Instant;
+
+use super::host::LostPush;
+use super::links::{Link, LinkKey};
+use super::nodes::NodeAction;
+use super::queue::{AtClient, AtGateway, Item};
+use super::{Sabotage, Sim};
+use crate::gateway;
+
+/// Pushes up to this size carry acks; packets are larger by far.
+const ACK_PUSH_MAX: usize = 10 * ACK_LEN;
+
+impl Sim {
+    /// Lets the next thing happen if it happens before or at `end`; else it is `end` now, and
+    /// the answer is false.
+    pub fn step(&mut self, end: Instant) -> bool {
+        if self.queue.next_at().is_none_or(|at| at > end) {
+            self.now = self.now.max(end);
+            return false;
+        }
+        self.now = self.queue.next_at().map_or(self.now, |at| at.max(self.now));
+        if let Some(item) = self.queue.pop() {
+            self.happen(item);
+        }
+        true
+    }
+
+    fn happen(&mut self, item: Item) {
+        match item {
+            Item::ClientTimer(client) => self.wake_client(client),
+            Item::NodeTimer(node) => self.wake_node(node),
+            Item::Resume(client) => self.resume(client),
+            Item::Packet { from, to, frame } => {
+                self.note(&[1, from as u64, to as u64], &frame);
+                let now = self.now;
+                self.nodes[to].packet(now, from, &frame);
+                self.drain_node(to);
+            }
+            Item::AtGateway { link, what } => self.at_gateway(link, what),
+            Item::AtClient { client, what } if self.clients[client].is_suspended => {
+                self.clients[client].backlog.push_back(what);
+            }
+            Item::AtClient { client, what } => self.at_client(client, what),
+            Item::Request { client, fetch, url } => {
+                self.note(&[2, client as u64], url.as_bytes());
+                let result = self.documents.respond(&url, self.unix_time());
+                let what = AtClient::Fetched { fetch, result };
+                self.send_client(self.now + self.config.directory_latency, client, what);
+            }
+        }
+    }
+
+    /// Takes note of something in the trace.
+    fn note(&mut self, words: &[u64], content: &[u8]) {
+        self.trace.word(self.now.as_nanos());
+        for word in words {
+            self.trace.word(*word);
+        }
+        self.trace.bytes(content);
+    }
+
+    fn send_client(&mut self, at: Instant, client: usize, what: AtClient) {
+        self.queue.push(at, Item::AtClient { client, what });
+    }
+
+    // ---- clients ---------------------------------------------------------------------------
+
+    fn wake_client(&mut self, client: usize) {
+        let host = &mut self.clients[client];
+        if host.timer != Some(self.now) || host.is_suspended {
+            return;
+        }
+        host.timer = None;
+        let (at, ticks) = host.ticks;
+        host.ticks = (self.now, if at == self.now { ticks + 1 } else { 1 });
+        // only sending can fail
+        let _ = self.client_event(client, Event::Tick);
+    }
+
+    fn resume(&mut self, client: usize) {
+        let host = &mut self.clients[client];
+        if !core::mem::take(&mut host.is_suspended) {
+            return;
+        }
+        host.timer = None;
+        let backlog = core::mem::take(&mut host.backlog);
+        let unix_time = self.unix_time();
+        let _ = self.client_event(client, Event::NetworkChanged { unix_time });
+        for what in backlog {
+            self.at_client(client, what);
+        }
+    }
+
+    fn at_client(&mut self, client: usize, what: AtClient) {
+        let is_current = |sim: &Self, link: LinkKey| {
+            sim.clients[client].link == Some(link)
+                && sim.links.get(link).is_some_and(|link| !link.is_cut)
+        };
+        let event = match what {
+            AtClient::Connected(link) if is_current(self, link) => Event::GatewayConnected {
+                connection: self.connection_of(link),
+                unix_time: self.unix_time(),
+            },
+            AtClient::NotConnected(connection) => {
+                Event::GatewayClosed { connection, reason: "connection refused".to_owned() }
+            }
+            AtClient::Frame { link, frame, .. } if is_current(self, link) => {
+                Event::GatewayFrame { connection: self.connection_of(link), frame }
+            }
+            AtClient::Frame { frame, push, .. } => {
+                return self.lose_push(client, &frame, push);
+            }
+            AtClient::Ping { link, payload } if is_current(self, link) => {
+                return self.send_gateway(link, AtGateway::Pong(payload));
+            }
+            AtClient::Blocked(link) if is_current(self, link) => {
+                Event::GatewayBlocked { connection: self.connection_of(link) }
+            }
+            AtClient::Writable(link) if is_current(self, link) => {
+                Event::GatewayWritable { connection: self.connection_of(link) }
+            }
+            AtClient::Closed(link) if self.clients[client].link == Some(link) => {
+                self.clients[client].link = None;
+                let reason = "connection reset".to_owned();
+                Event::GatewayClosed { connection: self.connection_of(link), reason }
+            }
+            AtClient::Fetched { fetch, result } => {
+                Event::Fetched { fetch, result, unix_time: self.unix_time() }
+            }
+            _ => return,
+        };
+        let _ = self.client_event(client, event);
+    }
+
+    fn connection_of(&self, link: LinkKey) -> ConnectionId {
+        self.links.get(link).map_or(ConnectionId(u64::MAX), |link| link.connection)
+    }
+
+    /// A pushed packet does not arrive.
+    fn lose_push(&mut self, client: usize, frame: &WsFrame, push: LostPush) {
+        if matches!(frame, WsFrame::Binary(bytes) if bytes.len() > ACK_PUSH_MAX) {
+            self.clients[client].lost_pushes.push(push);
+        }
+    }
+
+    pub(super) fn client_event(&mut self, client: usize, event: Event) -> Result<(), Refused> {
+        self.note_event(client, &event);
+        let result = self.clients[client].machine.handle(self.now, event);
+        self.trace.word(u64::from(result.is_err()));
+        self.drain_client(client);
+        result
+    }
+
+    fn note_event(&mut self, client: usize, event: &Event) {
+        let client = client as u64;
+        match event {
+            Event::Tick => self.note(&[3, client], &[]),
+            Event::GatewayFrame { connection, frame } => {
+                self.note(&[4, client, connection.0], content(frame));
+            }
+            Event::Fetched { fetch, result, .. } => match result {
+                Ok(body) => self.note(&[5, client, fetch.0], body),
+                Err(error) => self.note(&[6, client, fetch.0], error.to_string().as_bytes()),
+            },
+            Event::Send(message) => self.note(&[7, client, message.id.0], &message.data),
+            other => {
+                self.note(&[8, client], &[]);
+                self.trace.debug(other);
+            }
+        }
+    }
+
+    pub(super) fn drain_client(&mut self, client: usize) {
+        while let Some(action) = self.clients[client].machine.poll_action() {
+            self.act(client, action);
+        }
+        self.arm_client(client);
+    }
+
+    pub(super) fn arm_client(&mut self, client: usize) {
+        let host = &mut self.clients[client];
+        let deadline = host.machine.next_deadline().map(|deadline| deadline.at.max(self.now));
+        if host.timer != deadline {
+            host.timer = deadline;
+            if let Some(at) = deadline {
+                self.queue.push(at, Item::ClientTimer(client));
+            }
+        }
+    }
+
+    fn act(&mut self, client: usize, action: Action) {
+        let now = self.now;
+        self.trace.word(client as u64);
+        let host = &mut self.clients[client];
+        match action {
+            Action::Write { connection, frame } => {
+                self.trace.bytes(content(&frame));
+                host.written.push((now, frame.len()));
+                let link = host.link;
+                if let Some(link) = link.filter(|link| self.connection_of(*link) == connection) {
+                    self.write(client, link, frame);
+                }
+            }
+            Action::Deliver(delivery) => {
+                self.trace.debug(&delivery.origin);
+                self.trace.bytes(&delivery.data);
+                self.keep_delivery(client, delivery);
+                let host = &mut self.clients[client];
+                // polling goes on, so what this makes room for comes out
+                let _ = host.machine.handle(now, Event::Taken(1));
+            }
+            Action::SetTimer(deadline) => {
+                self.trace.word(deadline.map_or(u64::MAX, |deadline| deadline.at.as_nanos()));
+            }
+            Action::Connect { connection, urls } => self.connect(client, connection, &urls),
+            Action::Disconnect { connection } => {
+                self.trace.word(connection.0);
+                self.disconnect(client, Some(connection));
+            }
+            Action::Fetch { fetch, url } => {
+                let at = now + self.config.directory_latency;
+                self.queue.push(at, Item::Request { client, fetch, url });
+            }
+            Action::Outcome { id, outcome } => {
+                self.trace.word(id.0);
+                self.trace.debug(&outcome);
+                let is_kept = !self.is_sabotaged(Sabotage::SwallowOutcomes);
+                if is_kept {
+                    self.clients[client].outcomes.push((now, id, outcome));
+                }
+            }
+            Action::Writable => host.writable += 1,
+            Action::Persist(Record::Registration(registration)) => {
+                self.trace.word(registration.last_authentication);
+                host.registration = Some(registration);
+            }
+            Action::Report(fact) => {
+                self.trace.debug(&fact);
+                if let Fact::Address(address) = fact {
+                    host.address = Some(address);
+                }
+                host.facts.push((now, fact));
+            }
+            Action::Stopped(reason) => {
+                self.trace.debug(&reason);
+                host.stopped = Some(reason);
+            }
+            other => self.trace.debug(&other),
+        }
+    }
+
+    fn keep_delivery(&mut self, client: usize, mut delivery: Delivery) {
+        if self.is_sabotaged(Sabotage::Damage) {
+            let mut data = delivery.data.to_vec();
+            if let Some(byte) = data.last_mut() {
+                *byte ^= 1;
+            }
+            delivery.data = data.into();
+        }
+        if self.is_sabotaged(Sabotage::DeliverTwice) {
+            self.clients[client].deliveries.push((self.now, delivery.clone()));
+        }
+        self.clients[client].deliveries.push((self.now, delivery));
+    }
+
+    /// True one time in ten, if this is the sabotage asked for.
+    fn is_sabotaged(&mut self, sabotage: Sabotage) -> bool {
+        self.config.sabotage == Some(sabotage) && self.network.chance(0.1)
+    }
+
+    // ---- the links of clients --------------------------------------------------------------
+
+    fn connect(&mut self, client: usize, connection: ConnectionId, urls: &[String]) {
+        self.disconnect(client, None);
+        self.trace.debug(&urls);
+        let gateway = urls.iter().find_map(|url| self.by_url.get(url).copied());
+        let Some(gateway) = gateway.filter(|gateway| self.nodes[*gateway].machine.is_some()) else {
+            let at = self.now + self.config.client_latency;
+            return self.send_client(at, client, AtClient::NotConnected(connection));
+        };
+        let link = self.links.add(Link::new(client, connection, gateway));
+        self.clients[client].link = Some(link);
+        self.send_gateway(link, AtGateway::Opened);
+    }
+
+    /// The client gives its connection up, or only the one with this name.
+    fn disconnect(&mut self, client: usize, connection: Option<ConnectionId>) {
+        let Some(link) = self.clients[client].link else {
+            return;
+        };
+        if connection.is_none_or(|connection| self.connection_of(link) == connection) {
+            self.clients[client].link = None;
+            self.send_gateway(link, AtGateway::Closed);
+        }
+    }
+
+    fn write(&mut self, client: usize, key: LinkKey, frame: WsFrame) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        if link.fills(self.now) {
+            let writable_at = link.up.written_at(self.now);
+            self.send_client(self.now, client, AtClient::Blocked(key));
+            self.send_client(writable_at, client, AtClient::Writable(key));
+        }
+        self.send_gateway(key, AtGateway::Frame(frame));
+    }
+
+    fn client_delay(&mut self) -> Duration {
+        self.config.client_latency + self.network.up_to(self.config.client_jitter)
+    }
+
+    fn send_gateway(&mut self, key: LinkKey, what: AtGateway) {
+        let delay = self.client_delay();
+        if let Some(link) = self.links.get_mut(key)
+            && !link.up.is_silent
+        {
+            let at = link.up.arrival(self.now, delay);
+            self.queue.push(at, Item::AtGateway { link: key, what });
+        }
+    }
+
+    fn at_gateway(&mut self, key: LinkKey, what: AtGateway) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let (client, node) = (link.client, link.gateway);
+        let connection = gateway::ConnectionId(key.0);
+        let event = match what {
+            AtGateway::Opened if !link.is_cut => {
+                link.is_open = true;
+                let delay = self.client_delay();
+                if let Some(link) = self.links.get_mut(key)
+                    && !link.down.is_silent
+                {
+                    let at = link.down.arrival(self.now, delay);
+                    self.send_client(at, client, AtClient::Connected(key));
+                }
+                gateway::Event::ConnectionOpened(connection)
+            }
+            AtGateway::Closed if link.is_open => {
+                (link.is_open, link.is_cut) = (false, true);
+                if !link.down.is_silent {
+                    // ignored by a client that has given the link up
+                    self.queue
+                        .push(self.now, Item::AtClient { client, what: AtClient::Closed(key) });
+                }
+                gateway::Event::ConnectionClosed(connection)
+            }
+            _ if link.is_cut || !link.is_open => return,
+            AtGateway::Frame(frame) => gateway::Event::ConnectionFrame { connection, frame },
+            AtGateway::Pong(ref payload) => gateway::Event::Pong { connection, payload },
+            AtGateway::Flushed(marker) => gateway::Event::Flushed { connection, marker },
+            AtGateway::Opened | AtGateway::Closed => return,
+        };
+        let now = self.now;
+        self.trace.word(key.0);
+        self.nodes[node].client_event(now, event);
+        self.drain_node(node);
+    }
+
+    fn on_gateway(&mut self, action: gateway::Action) {
+        let now = self.now;
+        let delay = self.client_delay();
+        let key = match &action {
+            gateway::Action::Send { connection, .. }
+            | gateway::Action::Ping { connection, .. }
+            | gateway::Action::Flush { connection, .. }
+            | gateway::Action::Close(connection) => LinkKey(connection.0),
+            gateway::Action::Forward { .. } | gateway::Action::CloseLink(_) => return,
+        };
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let (client, gateway) = (link.client, link.gateway);
+        let address = self.clients[client].machine.address();
+        let was_stored =
+            address.is_some_and(|address| self.nodes[gateway].has_stored(&address.identity));
+        let push = LostPush { at: now, was_stored };
+        let is_push = matches!(&action, gateway::Action::Send { frame: WsFrame::Binary(_), .. });
+        if let gateway::Action::Flush { marker, .. } = action {
+            let at = link.down.written_at(now);
+            let what = AtGateway::Flushed(marker);
+            return self.queue.push(at, Item::AtGateway { link: key, what });
+        }
+        if link.down.is_silent || link.is_cut {
+            if let gateway::Action::Send { frame, .. } = action {
+                self.lose_push(client, &frame, push);
+            }
+            return;
+        }
+        let at = link.down.arrival(now, delay);
+        if is_push && self.is_sabotaged(Sabotage::LosePushes) {
+            return;
+        }
+        let what = match action {
+            gateway::Action::Send { frame, .. } => AtClient::Frame { link: key, frame, push },
+            gateway::Action::Ping { payload, .. } => AtClient::Ping { link: key, payload },
+            _ => {
+                if let Some(link) = self.links.get_mut(key) {
+                    link.is_open = false;
+                }
+                AtClient::Closed(key)
+            }
+        };
+        self.send_client(at, client, what);
+    }
+
+    // ---- nodes -----------------------------------------------------------------------------
+
+    fn wake_node(&mut self, node: usize) {
+        let now = self.now;
+        let slot = &mut self.nodes[node];
+        if slot.timer == Some(now) {
+            slot.timer = None;
+            slot.tick(now);
+            self.drain_node(node);
+        }
+    }
+
+    pub(super) fn drain_node(&mut self, node: usize) {
+        while let Some(action) = self.nodes[node].poll_action() {
+            match action {
+                NodeAction::Forward { next, frame } => {
+                    if let Some(to) = self.by_address.get(&next).copied() {
+                        self.transmit(node, to, frame);
+                    }
+                }
+                NodeAction::Client(action) => self.on_gateway(action),
+            }
+        }
+        let slot = &mut self.nodes[node];
+        let deadline = slot.next_deadline().map(|at| at.max(self.now));
+        if slot.timer != deadline {
+            slot.timer = deadline;
+            if let Some(at) = deadline {
+                self.queue.push(at, Item::NodeTimer(node));
+            }
+        }
+    }
+
+    /// A frame leaves for another node, and may get lost, doubled or held back on the way.
+    fn transmit(&mut self, from: usize, to: usize, frame: Bytes) {
+        let link = self.config.node_links;
+        let is_isolated = self.config.sabotage == Some(Sabotage::Isolate) && to == 0;
+        if is_isolated && self.now.since(Instant::START) > Duration::from_secs(60) {
+            return;
+        }
+        let luck = &mut self.network;
+        let mut happens = |p: f64| p > 0.0 && luck.chance(p);
+        if happens(link.loss) {
+            return;
+        }
+        let copies = if happens(link.duplication) { 2 } else { 1 };
+        for _ in 0..copies {
+            let mut at = self.now + link.latency;
+            if !link.jitter.is_zero() {
+                at += self.network.up_to(link.jitter);
+            }
+            if link.reordering > 0.0 && self.network.chance(link.reordering) {
+                at += self.network.up_to(link.held_back);
+            }
+            self.queue.push(at, Item::Packet { from, to, frame: frame.clone() });
+        }
+    }
+}
+
+fn content(frame: &client::WsFrame) -> &[u8] {
+    match frame {
+        WsFrame::Text(text) => text.as_bytes(),
+        WsFrame::Binary(bytes) => bytes,
+    }
+}

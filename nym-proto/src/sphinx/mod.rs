@@ -4,7 +4,6 @@
 //! Everything here is deterministic: the randomness of a packet is drawn from a
 //! [`Stream`] that the caller passes in.
 
-use core::num::NonZeroU32;
 use core::time::Duration;
 
 use thiserror::Error;
@@ -118,13 +117,6 @@ impl KeyRotation {
             id if id % 2 == 1 => Self::Odd,
             _ => Self::Even,
         }
-    }
-
-    /// The id of the rotation that `epoch` belongs to, from the absolute id of the first epoch and
-    /// the number of epochs a rotation lasts.
-    #[must_use]
-    pub const fn id_at(epoch: u32, initial_epoch: u32, validity_epochs: NonZeroU32) -> u32 {
-        epoch.saturating_sub(initial_epoch) / validity_epochs.get()
     }
 
     /// The wire value.

@@ -14,6 +14,7 @@ mod gateways;
 mod inbox;
 mod outbox;
 mod outgoing;
+mod pacer;
 mod receive;
 mod replies;
 mod schedule;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub use action::*;
 pub use config::*;
 pub use event::*;
+pub use pacer::{Pacer, Poisson};
 pub use stats::Stats;
 
 use self::acks::Acks;
@@ -86,6 +88,27 @@ pub struct Client {
     stats: Stats,
 }
 
+/// What a client is made of besides its configuration. The default is what it is meant to be; tests
+/// put others in place.
+pub struct Parts {
+    /// Makes packets.
+    pub builder: Box<dyn PacketBuilder>,
+    /// Paces the emission clock.
+    pub pacer: Box<dyn Pacer>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { builder: Box::new(SphinxBuilder::new()), pacer: Box::new(Poisson) }
+    }
+}
+
+impl core::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Parts").field("pacer", &self.pacer).finish_non_exhaustive()
+    }
+}
+
 /// The streams of randomness that are not owned by one concern.
 struct Streams {
     routes: Stream,
@@ -123,13 +146,29 @@ impl Client {
     /// As [`new`](Self::new), with another packet builder.
     #[must_use]
     pub fn with_builder(
-        mut config: Config,
+        config: Config,
         identity: Identity,
         seed: [u8; 32],
         now: Instant,
         unix_time: UnixTime,
         builder: Box<dyn PacketBuilder>,
     ) -> Self {
+        let parts = Parts { builder, ..Parts::default() };
+        Self::with_parts(config, identity, seed, now, unix_time, parts)
+    }
+
+    /// As [`new`](Self::new), with other parts, for tests: what is promised about traffic holds
+    /// with [`Parts::default`] only.
+    #[must_use]
+    pub fn with_parts(
+        mut config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+        unix_time: UnixTime,
+        parts: Parts,
+    ) -> Self {
+        let Parts { builder, pacer } = parts;
         let entropy = Entropy::new(seed);
         if config.traffic.packet_size == PacketSize::Ack {
             // acks carry no fragments
@@ -141,7 +180,7 @@ impl Client {
         };
         let session_streams = (entropy.stream(Purpose::Gateway), entropy.stream(Purpose::Backoff));
         let mut client = Self {
-            schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule)),
+            schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule), pacer),
             outbox: Outbox::new(
                 &config.limits,
                 config.traffic.packet_size,

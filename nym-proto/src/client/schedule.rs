@@ -7,12 +7,9 @@
 use core::time::Duration;
 
 use super::config::Traffic;
+use super::pacer::Pacer;
 use crate::entropy::Stream;
 use crate::time::Instant;
-
-/// A slot that is later than this was slept through, not merely served late: the overdue slots are
-/// skipped instead of made up in a burst.
-const LATE_MAX: Duration = Duration::from_millis(100);
 
 /// Which stream a slot belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +24,7 @@ pub(super) enum SlotKind {
 #[derive(Debug)]
 pub(super) struct Schedule {
     stream: Stream,
+    pacer: Box<dyn Pacer>,
     /// Mean gap between slots of both streams together.
     mean: Duration,
     /// Probability that a slot belongs to the loop stream.
@@ -35,12 +33,13 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(traffic: &Traffic, stream: Stream) -> Self {
+    pub(super) fn new(traffic: &Traffic, stream: Stream, pacer: Box<dyn Pacer>) -> Self {
         let rate = |interval: Duration| 1.0 / interval.as_secs_f64().max(1e-6);
         let main = rate(traffic.main_interval);
         let loops = traffic.loop_interval.map_or(0.0, rate);
         Self {
             stream,
+            pacer,
             mean: Duration::try_from_secs_f64(1.0 / (main + loops)).unwrap_or(Duration::MAX),
             loop_share: loops / (main + loops),
             next: None,
@@ -50,7 +49,7 @@ impl Schedule {
     /// Starts the clock if it does not run yet. It never stops by itself.
     pub(super) fn start(&mut self, now: Instant) {
         if self.next.is_none() {
-            self.next = Some(now + self.stream.exponential(self.mean));
+            self.next = Some(self.pacer.next_slot(now, now, self.mean, &mut self.stream));
         }
     }
 
@@ -65,8 +64,7 @@ impl Schedule {
     /// The slot that is due, if one is. Slots slept through are skipped.
     pub(super) fn poll(&mut self, now: Instant) -> Option<SlotKind> {
         let due = self.next.filter(|next| *next <= now)?;
-        let base = if now.since(due) > LATE_MAX { now } else { due };
-        self.next = Some(base + self.stream.exponential(self.mean));
+        self.next = Some(self.pacer.next_slot(due, now, self.mean, &mut self.stream));
         let is_loop = self.stream.chance(self.loop_share);
         Some(if is_loop { SlotKind::Loop } else { SlotKind::Main })
     }
@@ -79,11 +77,13 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pacer::Poisson;
     use super::*;
     use crate::entropy::{Entropy, Purpose};
 
     fn schedule(traffic: &Traffic) -> Schedule {
-        Schedule::new(traffic, Entropy::new([5; 32]).stream(Purpose::Schedule))
+        let stream = Entropy::new([5; 32]).stream(Purpose::Schedule);
+        Schedule::new(traffic, stream, Box::new(Poisson))
     }
 
     #[test]

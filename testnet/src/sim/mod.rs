@@ -46,7 +46,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use nym_proto::address::NodeAddress;
 use nym_proto::client::{
-    Client, Config, DeliveryOrigin, Event, MessageId, Network, Outcome, Outgoing, Refused, Target,
+    Client, Config, DeliveryOrigin, Event, MessageId, Network, Outcome, Outgoing, Parts, Refused,
+    Target,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::identity::Identity;
@@ -267,6 +268,16 @@ impl Sim {
     /// Adds a client that finds the network through the directory; `change` may change its
     /// configuration. It begins to connect at once.
     pub fn add_client(&mut self, change: impl FnOnce(&mut Config)) -> ClientIx {
+        self.add_client_with(change, |parts| parts)
+    }
+
+    /// As [`add_client`](Self::add_client), and `wrap` may replace or wrap what the client is made
+    /// of: to watch the packets it builds, or to break something on purpose.
+    pub fn add_client_with(
+        &mut self,
+        change: impl FnOnce(&mut Config),
+        wrap: impl FnOnce(Parts) -> Parts,
+    ) -> ClientIx {
         let index = self.clients.len();
         let mut stream = self.entropy.stream(Purpose::Other(1000 + index as u32));
         let mut config = Config::new(Network::Directory(vec![Documents::base_url()]));
@@ -278,7 +289,8 @@ impl Sim {
         };
         let (now, unix_time) = (self.now, self.unix_time());
         let seed = stream.bytes();
-        let machine = Client::with_builder(config, identity, seed, now, unix_time, builder);
+        let parts = wrap(Parts { builder, ..Parts::default() });
+        let machine = Client::with_parts(config, identity, seed, now, unix_time, parts);
         self.clients.push(SimClient::new(machine));
         self.drain_client(index);
         ClientIx(index)

@@ -31,7 +31,7 @@ impl Client {
         let (destination, head) = match message.target {
             Target::Plain(recipient) => (Destination::Known(recipient), Head::Plain),
             Target::Anonymous { recipient, surbs } => {
-                let tag = self.replies.tag_for(now, &recipient);
+                let tag = self.replies.contacts.tag_for(now, &recipient);
                 let head = Head::Surbs { tag, kind: RepliableKind::Data, count: surbs };
                 (Destination::Known(recipient), head)
             }
@@ -75,7 +75,7 @@ impl Client {
             Err(RefusedReason::TooLarge { bytes, max })
         } else if self.outbox.has_user(message.id) {
             Err(RefusedReason::DuplicateId)
-        } else if tag.is_some_and(|tag| !self.replies.knows(&tag)) {
+        } else if tag.is_some_and(|tag| !self.replies.peers.knows(&tag)) {
             Err(RefusedReason::UnknownTag)
         } else if tag.is_some() && message.data.is_empty() {
             Err(RefusedReason::EmptyReply)
@@ -99,7 +99,7 @@ impl Client {
         if !self.outbox.has_control_room(REQUEST_ROOM, is_awaited) {
             return;
         }
-        let Some(amount) = self.replies.poll_request(self.now, &tag, backlog) else {
+        let Some(amount) = self.replies.peers.poll_request(self.now, &tag, backlog) else {
             return;
         };
         self.outbox.push(
@@ -124,7 +124,7 @@ impl Client {
             self.stats.surb_requests_refused += 1;
             return;
         }
-        let Some((tag, granted)) = self.replies.allow(self.now, &asker, amount) else {
+        let Some((tag, granted)) = self.replies.contacts.allow(self.now, &asker, amount) else {
             self.stats.surb_requests_refused += 1;
             return;
         };
@@ -150,7 +150,7 @@ impl Client {
 
     /// Replies to a correspondent that has been silent for too long end as failed.
     pub(super) fn give_up_replies(&mut self, tag: SenderTag) {
-        let patience = self.replies.give_up_after();
+        let patience = self.replies.peers.give_up_after();
         let old: Vec<u64> = self
             .outbox
             .replies_to(tag)

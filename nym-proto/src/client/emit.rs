@@ -88,13 +88,13 @@ impl Client {
     fn pick(&mut self, topology: &Topology, first: Hop) -> Option<Picked> {
         let own = self.session.gateway()?.identity;
         topology.node_by_identity(&own)?;
-        let (replies, acks) = (&self.replies, &self.acks);
+        let (peers, acks) = (&self.replies.peers, &self.acks);
         let address_len = first.address.encoded_len();
         let is_ready = |message: &OutgoingMessage| match &message.destination {
             Destination::Known(recipient) => {
                 topology.node_by_identity(&recipient.gateway).is_some()
             }
-            Destination::Surbs(tag) => replies.can_take(tag, address_len, purpose(message.class)),
+            Destination::Surbs(tag) => peers.can_take(tag, address_len, purpose(message.class)),
         };
         self.outbox.pick(&is_ready, &|id| acks.is_pending(id))
     }
@@ -205,8 +205,11 @@ impl Client {
             id: AckId::Fragment(id),
         };
         let message = self.outbox.get(key.message).ok_or(EmitError::Message)?;
-        let (surb, rotation): (ReplySurb, KeyRotation) =
-            self.replies.take(tag, first.address.encoded_len(), purpose).ok_or(EmitError::Surb)?;
+        let (surb, rotation): (ReplySurb, KeyRotation) = self
+            .replies
+            .peers
+            .take(tag, first.address.encoded_len(), purpose)
+            .ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
         let link = self.session.link().ok_or(EmitError::Route)?;
         let mut frame = ForwardFrame::new(link.version, rotation, surb.surb.first_hop(), size);

@@ -93,7 +93,7 @@ impl Client {
                     RepliableContent::Heartbeat(surbs) => (surbs, false, None),
                 };
                 self.stats.surbs_received += surbs.surbs.len() as u64;
-                self.replies.store(self.now, tag, surbs, is_answer);
+                self.replies.peers.store(self.now, tag, surbs, is_answer);
                 self.ask_for_surbs(tag);
                 if let Some(data) = data {
                     self.deliver(data, DeliveryOrigin::Anonymous(tag));

@@ -47,10 +47,10 @@ impl Client {
         let now = self.now;
         self.next_housekeeping = now + HOUSEKEEPING;
         self.replies.expire(now);
-        self.stats.surbs_dropped = self.replies.dropped();
+        self.stats.surbs_dropped = self.replies.peers.surbs_dropped();
         for (tag, backlog) in self.outbox.waiting() {
             self.ask_for_surbs_for(tag, backlog);
-            if self.replies.is_silent(now, &tag) {
+            if self.replies.peers.is_silent(now, &tag) {
                 self.give_up_replies(tag);
             }
         }

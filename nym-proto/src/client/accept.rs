@@ -88,8 +88,7 @@ impl Client {
 
     /// Asks a correspondent for more SURBs if those left do not cover what waits.
     pub(super) fn ask_for_surbs(&mut self, tag: SenderTag) {
-        let backlog = self.outbox.replies_to(tag).map(|(_, message)| message.backlog()).sum();
-        self.ask_for_surbs_for(tag, backlog);
+        self.ask_for_surbs_for(tag, self.outbox.backlog_of(tag));
     }
 
     /// As [`ask_for_surbs`](Self::ask_for_surbs), the number of waiting fragments being known.

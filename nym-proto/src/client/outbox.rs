@@ -48,6 +48,8 @@ pub(super) struct Outbox {
     users: BTreeMap<MessageId, u64>,
     sets: BTreeSet<SetId>,
     expiry: BTreeSet<(Instant, u64)>,
+    /// Replies of the application, by correspondent.
+    replies: BTreeMap<SenderTag, BTreeSet<u64>>,
     control: VecDeque<u64>,
     retransmissions: VecDeque<(FragmentId, FragmentKey)>,
     lanes: BTreeMap<LaneKey, VecDeque<u64>>,
@@ -69,6 +71,7 @@ impl Outbox {
             users: BTreeMap::new(),
             sets: BTreeSet::new(),
             expiry: BTreeSet::new(),
+            replies: BTreeMap::new(),
             control: VecDeque::new(),
             retransmissions: VecDeque::new(),
             lanes: BTreeMap::new(),
@@ -126,6 +129,11 @@ impl Outbox {
         if let Some(at) = message.expires_at {
             self.expiry.insert((at, key));
         }
+        if let (Class::Application(_), Destination::Surbs(tag)) =
+            (message.class, message.destination)
+        {
+            self.replies.entry(tag).or_default().insert(key);
+        }
         match message.class {
             Class::Control => self.control.push_back(key),
             Class::Application(lane) => {
@@ -157,6 +165,14 @@ impl Outbox {
         }
         for id in message.set_ids() {
             self.sets.remove(id);
+        }
+        if let Destination::Surbs(tag) = message.destination
+            && let Some(keys) = self.replies.get_mut(&tag)
+        {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.replies.remove(&tag);
+            }
         }
         match message.class {
             Class::Control => self.control.retain(|k| *k != key),
@@ -306,24 +322,19 @@ impl Outbox {
         &self,
         tag: SenderTag,
     ) -> impl Iterator<Item = (u64, &OutgoingMessage)> {
-        let wanted = Destination::Surbs(tag);
-        self.messages
-            .iter()
-            .filter(move |(_, m)| m.destination == wanted && m.class != Class::Control)
-            .map(|(key, message)| (*key, message))
+        let keys = self.replies.get(&tag).into_iter().flatten();
+        keys.filter_map(|key| self.messages.get(key).map(|message| (*key, message)))
     }
 
-    /// Correspondents that replies wait to be sent to, with the fragments that wait.
-    pub(super) fn waiting(&self) -> BTreeMap<SenderTag, usize> {
-        let mut waiting = BTreeMap::new();
-        for message in self.messages.values() {
-            if let (Destination::Surbs(tag), Class::Application(_), 1..) =
-                (message.destination, message.class, message.backlog())
-            {
-                *waiting.entry(tag).or_insert(0) += message.backlog();
-            }
-        }
-        waiting
+    /// Fragments that wait for a SURB of this correspondent.
+    pub(super) fn backlog_of(&self, tag: SenderTag) -> usize {
+        self.replies_to(tag).map(|(_, message)| message.backlog()).sum()
+    }
+
+    /// Correspondents with replies that have not ended, with the fragments that wait.
+    pub(super) fn waiting(&self) -> Vec<(SenderTag, usize)> {
+        let backlogs = self.replies.keys().map(|tag| (*tag, self.backlog_of(*tag)));
+        backlogs.filter(|(_, backlog)| *backlog > 0).collect()
     }
 
     /// Keys of all messages.

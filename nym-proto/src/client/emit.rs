@@ -182,7 +182,8 @@ impl Client {
             &mut self.streams.packets,
         )?;
         let expected = way.path().expected() + ack_way.path().expected();
-        let (connection, frame) = (link.connection, frame.seal(link.key, link.nonce));
+        let (connection, frame) =
+            (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
         self.session.forwarded(self.now);
         self.write(connection, WsFrame::Binary(frame));
         Ok(expected)
@@ -226,7 +227,8 @@ impl Client {
         )?;
         let forward = self.config.traffic.hop_delay.saturating_mul(SURB_DELAY_HOPS);
         let expected = forward.saturating_add(ack_way.path().expected());
-        let (connection, frame) = (link.connection, frame.seal(link.key, link.nonce));
+        let (connection, frame) =
+            (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
         self.session.forwarded(self.now);
         self.write(connection, WsFrame::Binary(frame));
         Ok(expected)

@@ -20,6 +20,7 @@ mod replies;
 mod schedule;
 mod session;
 mod stats;
+mod suite;
 mod upkeep;
 
 use core::time::Duration;
@@ -31,6 +32,7 @@ pub use config::*;
 pub use event::*;
 pub use pacer::{Pacer, Poisson};
 pub use stats::Stats;
+pub use suite::PacketSuite;
 
 use self::acks::Acks;
 use self::directory::{Directory, DirectoryOutput};
@@ -42,7 +44,7 @@ use self::session::{Session, SessionOutput};
 use crate::address::Recipient;
 use crate::entropy::{Entropy, Purpose, Stream};
 use crate::identity::{Identity, IdentityKey};
-use crate::sphinx::{PacketBuilder, PacketSize, SphinxBuilder};
+use crate::sphinx::{PacketSize, SphinxBuilder};
 use crate::time::{Instant, UnixTime};
 use crate::topology::{Node, Topology};
 
@@ -58,7 +60,7 @@ const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 pub struct Client {
     config: Config,
     identity: Identity,
-    builder: Box<dyn PacketBuilder>,
+    builder: Box<dyn PacketSuite>,
     streams: Streams,
     now: Instant,
     schedule: Schedule,
@@ -92,7 +94,7 @@ pub struct Client {
 /// put others in place.
 pub struct Parts {
     /// Makes packets.
-    pub builder: Box<dyn PacketBuilder>,
+    pub builder: Box<dyn PacketSuite>,
     /// Paces the emission clock.
     pub pacer: Box<dyn Pacer>,
 }
@@ -143,7 +145,7 @@ impl Client {
         Self::with_builder(config, identity, seed, now, unix_time, Box::new(SphinxBuilder::new()))
     }
 
-    /// As [`new`](Self::new), with another packet builder.
+    /// As [`new`](Self::new), with other packets than the network's.
     #[must_use]
     pub fn with_builder(
         config: Config,
@@ -151,7 +153,7 @@ impl Client {
         seed: [u8; 32],
         now: Instant,
         unix_time: UnixTime,
-        builder: Box<dyn PacketBuilder>,
+        builder: Box<dyn PacketSuite>,
     ) -> Self {
         let parts = Parts { builder, ..Parts::default() };
         Self::with_parts(config, identity, seed, now, unix_time, parts)
@@ -277,7 +279,7 @@ impl Client {
             }
             Event::GatewayFrame { connection, frame } => {
                 self.stats.bytes_received += frame.len() as u64;
-                self.session.frame(now, connection, frame);
+                self.session.frame(now, connection, frame, self.builder.as_ref());
             }
             Event::GatewayBlocked { connection } => self.set_blocked(connection, true),
             Event::GatewayWritable { connection } => self.set_blocked(connection, false),

@@ -6,7 +6,7 @@ use super::inbox::Arrival;
 use super::replies::ClaimedKey;
 use super::{Client, DeliveryOrigin, Fact, Outcome};
 use crate::message::{
-    ACK_LEN, AckId, Envelope, Origin, RepliableContent, ReplyContent, is_cover, open, open_ack,
+    ACK_LEN, AckId, Envelope, Origin, RepliableContent, ReplyContent, is_cover, open_ack,
     open_reply, reply_digest_of,
 };
 
@@ -58,7 +58,7 @@ impl Client {
         let claimed = reply_digest_of(&packet).and_then(|digest| self.replies.claim(&digest));
         let fragment = match &claimed {
             Some(claimed) => open_reply(&claimed.key, &mut packet),
-            None => open(&self.identity.encryption, &mut packet),
+            None => self.builder.open_fragment(&self.identity.encryption, &mut packet),
         };
         let Some(fragment) = fragment else {
             self.stats.bad_packets += 1;

@@ -12,8 +12,8 @@ use super::action::{Connectivity, Registration, SessionFailure};
 use super::event::{ConnectionId, WsFrame};
 use crate::entropy::Stream;
 use crate::gateway::{
-    AwaitingConfirmation, AwaitingMaterial, ClientText, GatewayText, ProtocolVersion, SharedKey,
-    open_push,
+    AwaitingConfirmation, AwaitingMaterial, ClientText, GatewayText, LinkCipher, ProtocolVersion,
+    SharedKey, open_push_with,
 };
 use crate::identity::{IdentityKey, IdentityKeyPair};
 use crate::time::{Instant, UnixTime};
@@ -272,17 +272,23 @@ impl Session {
         self.state = State::Idle;
     }
 
-    pub(super) fn frame(&mut self, now: Instant, connection: ConnectionId, frame: WsFrame) {
+    pub(super) fn frame(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        frame: WsFrame,
+        cipher: &dyn LinkCipher,
+    ) {
         if connection != self.connection {
             return;
         }
         match frame {
             WsFrame::Text(text) => self.text(now, &text),
-            WsFrame::Binary(bytes) => self.binary(now, bytes),
+            WsFrame::Binary(bytes) => self.binary(now, bytes, cipher),
         }
     }
 
-    fn binary(&mut self, now: Instant, frame: Bytes) {
+    fn binary(&mut self, now: Instant, frame: Bytes, cipher: &dyn LinkCipher) {
         let key = match &self.state {
             State::Ready(ready) => &ready.key,
             // stored messages may come before the answer: protocol: gateway 20, pitfall 9
@@ -290,7 +296,7 @@ impl Session {
             State::Confirmation { handshake, .. } => handshake.shared_key(),
             _ => return,
         };
-        match open_push(key, BytesMut::from(frame)) {
+        match open_push_with(cipher, key, BytesMut::from(frame)) {
             Ok(message) => {
                 if let State::Ready(ready) = &mut self.state {
                     ready.bad_frames = 0;

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
+use super::link_cipher::{GcmSiv, LinkCipher};
 use super::shared_key::{NONCE_SIZE, SharedKey, TAG_SIZE};
 use super::version::ProtocolVersion;
 use crate::address::{NodeAddress, NodeAddressError};
@@ -109,8 +110,19 @@ impl ForwardFrame {
 
     /// Encrypts the frame in place. `nonce` must be fresh.
     #[must_use]
-    pub fn seal(mut self, key: &SharedKey, nonce: [u8; NONCE_SIZE]) -> Bytes {
-        seal_body(&mut self.buffer, key, &nonce);
+    pub fn seal(self, key: &SharedKey, nonce: [u8; NONCE_SIZE]) -> Bytes {
+        self.seal_with(&GcmSiv, key, nonce)
+    }
+
+    /// As [`seal`](Self::seal), with another cipher.
+    #[must_use]
+    pub fn seal_with(
+        mut self,
+        cipher: &dyn LinkCipher,
+        key: &SharedKey,
+        nonce: [u8; NONCE_SIZE],
+    ) -> Bytes {
+        seal_body(&mut self.buffer, cipher, key, &nonce);
         self.buffer.freeze()
     }
 }
@@ -136,7 +148,17 @@ impl ForwardRequest {
     /// Decrypts and reads a frame, of the kind with or without rotation. The packet stays where
     /// it is.
     pub fn open(key: &SharedKey, frame: BytesMut) -> Result<Self, FrameError> {
-        let (kind, body) = open_body(key, frame, |kind| matches!(kind, FORWARD | FORWARD_V2))?;
+        Self::open_with(&GcmSiv, key, frame)
+    }
+
+    /// As [`open`](Self::open), with another cipher.
+    pub fn open_with(
+        cipher: &dyn LinkCipher,
+        key: &SharedKey,
+        frame: BytesMut,
+    ) -> Result<Self, FrameError> {
+        let is_known = |kind| matches!(kind, FORWARD | FORWARD_V2);
+        let (kind, body) = open_body(cipher, key, frame, is_known)?;
         Self::decode(kind, body)
     }
 
@@ -181,35 +203,56 @@ impl ForwardRequest {
 /// Encrypts a message for the client. `nonce` must be fresh.
 #[must_use]
 pub fn seal_push(key: &SharedKey, nonce: [u8; NONCE_SIZE], message: &[u8]) -> Bytes {
+    seal_push_with(&GcmSiv, key, nonce, message)
+}
+
+/// As [`seal_push`], with another cipher.
+#[must_use]
+pub fn seal_push_with(
+    cipher: &dyn LinkCipher,
+    key: &SharedKey,
+    nonce: [u8; NONCE_SIZE],
+    message: &[u8],
+) -> Bytes {
     let len = FRAME_OVERHEAD + message.len();
     let mut buffer = BytesMut::with_capacity(len);
     buffer.extend_from_slice(&[PUSH, ENCRYPTED]);
     buffer.extend_from_slice(&[0; NONCE_SIZE]);
     buffer.extend_from_slice(message);
     buffer.resize(len, 0);
-    seal_body(&mut buffer, key, &nonce);
+    seal_body(&mut buffer, cipher, key, &nonce);
     buffer.freeze()
 }
 
 /// Decrypts a message from the gateway. It stays where it is in `frame`'s buffer.
 pub fn open_push(key: &SharedKey, frame: BytesMut) -> Result<BytesMut, FrameError> {
-    open_body(key, frame, |kind| kind == PUSH).map(|(_, message)| message)
+    open_push_with(&GcmSiv, key, frame)
+}
+
+/// As [`open_push`], with another cipher.
+pub fn open_push_with(
+    cipher: &dyn LinkCipher,
+    key: &SharedKey,
+    frame: BytesMut,
+) -> Result<BytesMut, FrameError> {
+    open_body(cipher, key, frame, |kind| kind == PUSH).map(|(_, message)| message)
 }
 
 /// Fills in the nonce and the tag of a frame and encrypts what lies between.
-fn seal_body(frame: &mut [u8], key: &SharedKey, nonce: &[u8; NONCE_SIZE]) {
+fn seal_body(frame: &mut [u8], cipher: &dyn LinkCipher, key: &SharedKey, nonce: &[u8; NONCE_SIZE]) {
     // both callers make frames with room for prefix and tag
     if let Some((prefix, rest)) = frame.split_first_chunk_mut::<FRAME_PREFIX>()
         && let Some((body, tag)) = rest.split_last_chunk_mut::<TAG_SIZE>()
         && let Some(place) = prefix.last_chunk_mut::<NONCE_SIZE>()
     {
         *place = *nonce;
-        *tag = key.seal_detached(nonce, body);
+        *tag = cipher.seal_frame(key, nonce, body);
     }
 }
 
 /// The kind of a frame and its decrypted body.
 fn open_body(
+    cipher: &dyn LinkCipher,
     key: &SharedKey,
     mut frame: BytesMut,
     is_known: impl FnOnce(u8) -> bool,
@@ -229,7 +272,9 @@ fn open_body(
     }
     let prefix = frame.split_to(FRAME_PREFIX);
     let nonce = prefix.last_chunk().ok_or(too_short)?;
-    let len = key.open(nonce, &mut frame).map_err(|_| FrameError::Decryption)?.len();
+    let (body, tag) = frame.split_last_chunk_mut::<TAG_SIZE>().ok_or(too_short)?;
+    cipher.open_frame(key, nonce, body, tag).map_err(|_| FrameError::Decryption)?;
+    let len = body.len();
     frame.truncate(len);
     Ok((kind, frame))
 }

@@ -16,6 +16,7 @@ mod encrypted;
 mod frame;
 mod handshake;
 mod json;
+mod link_cipher;
 mod request;
 mod response;
 mod shared_key;
@@ -31,13 +32,15 @@ pub use bandwidth::{
 pub use constants::*;
 pub use encrypted::{EncryptedText, EncryptedTextError, InnerRequest, InnerResponse, SessionType};
 pub use frame::{
-    FRAME_OVERHEAD, FRAME_PREFIX, ForwardFrame, ForwardRequest, FrameError, open_push, seal_push,
+    FRAME_OVERHEAD, FRAME_PREFIX, ForwardFrame, ForwardRequest, FrameError, open_push,
+    open_push_with, seal_push, seal_push_with,
 };
 pub use handshake::{
     AwaitingClientMaterial, AwaitingConfirmation, AwaitingMaterial, ClientHandshake, Established,
     GatewayHandshake, HandshakeError, HandshakePayload, HandshakeRandomness, Registered,
 };
 pub use json::{TEXT_MAX, TextError};
+pub use link_cipher::{GcmSiv, LinkCipher};
 pub use request::{ClientText, Retired, Token};
 pub use response::GatewayText;
 pub use shared_key::{DecryptionError, DegenerateKey, NONCE_SIZE, SharedKey, TAG_SIZE};

@@ -12,6 +12,7 @@ use super::reply::{ReplyDigest, ReplyKey};
 use crate::entropy::Stream;
 use crate::hkdf_blake3;
 use crate::identity::{PrivateKey, PublicKey};
+use crate::sphinx::SphinxBuilder;
 
 /// Bytes in front of the encrypted fragment. (protocol: messages 7.2)
 pub const CIPHER_PREFIX: usize = 32;
@@ -26,6 +27,44 @@ pub enum SealError {
     /// The recipient's key has low order.
     #[error("the recipient's encryption key has low order")]
     Degenerate,
+}
+
+/// The build seam of end-to-end encryption: whoever builds packets also encrypts what they carry
+/// for the recipient, and opens what arrives. Replies are not part of it.
+pub trait FragmentCipher: Send {
+    /// As [`seal`].
+    ///
+    /// # Errors
+    /// As [`seal`].
+    fn seal_fragment(
+        &self,
+        recipient_key: &PublicKey,
+        buffer: &mut [u8],
+        stream: &mut Stream,
+    ) -> Result<(), SealError>;
+
+    /// As [`open`].
+    fn open_fragment<'a>(&self, private: &PrivateKey, buffer: &'a mut [u8])
+    -> Option<&'a mut [u8]>;
+}
+
+impl FragmentCipher for SphinxBuilder {
+    fn seal_fragment(
+        &self,
+        recipient_key: &PublicKey,
+        buffer: &mut [u8],
+        stream: &mut Stream,
+    ) -> Result<(), SealError> {
+        seal(recipient_key, buffer, stream)
+    }
+
+    fn open_fragment<'a>(
+        &self,
+        private: &PrivateKey,
+        buffer: &'a mut [u8],
+    ) -> Option<&'a mut [u8]> {
+        open(private, buffer)
+    }
 }
 
 /// Encrypts the fragment in `buffer`, which stands after [`CIPHER_PREFIX`] bytes, for the holder of

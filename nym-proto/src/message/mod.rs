@@ -30,7 +30,8 @@ mod set_id;
 
 pub use ack::{ACK_LEN, SURB_ACK_LEN, open_ack, seal_ack, seal_ack_with};
 pub use cipher::{
-    CIPHER_PREFIX, SealError, open, open_reply, reply_digest_of, seal, seal_reply, seal_with,
+    CIPHER_PREFIX, FragmentCipher, SealError, open, open_reply, reply_digest_of, seal, seal_reply,
+    seal_with,
 };
 pub use cover::{COVER_TEXT, is_cover, write_cover};
 pub use envelope::{
@@ -38,7 +39,9 @@ pub use envelope::{
     ReplyContent, SurbList, repliable_head, surb_request,
 };
 pub use fragment::{FragmentError, FragmentHeader};
-pub use onion::{OnionError, OwnAck, Path, SplitError, build_forward, build_reply, split_final};
+pub use onion::{
+    OnionBuilder, OnionError, OwnAck, Path, SplitError, build_forward, build_reply, split_final,
+};
 pub use padding::{PaddingError, unpad, write_padded};
 pub use plan::{FragmentPlan, fragment_room};
 pub use reassembly::{DropReason, Inserted, Origin, Reassembler, ReassemblyLimits};

@@ -6,7 +6,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use super::ack::{ACK_LEN, SURB_ACK_LEN, seal_ack};
-use super::cipher::{SealError, seal, seal_reply};
+use super::cipher::{FragmentCipher, SealError, seal_reply};
 use super::plan::fragment_room;
 use super::reply::ReplySurb;
 use super::set_id::AckId;
@@ -74,6 +74,11 @@ pub enum OnionError {
     Packet(BuildError),
 }
 
+/// What complete packets are built with: the layers and the encryption of what is inside.
+pub trait OnionBuilder: PacketBuilder + FragmentCipher {}
+
+impl<T: PacketBuilder + FragmentCipher> OnionBuilder for T {}
+
 /// Builds a packet for a client whose address is known. `recipient` is the client's identity and
 /// encryption key; `path` ends at its gateway.
 ///
@@ -86,7 +91,7 @@ pub enum OnionError {
     reason = "each is used by every packet, and a struct for one call site says no more"
 )]
 pub fn build_forward(
-    builder: &mut dyn PacketBuilder,
+    builder: &mut dyn OnionBuilder,
     size: PacketSize,
     recipient: (&IdentityKey, &PublicKey),
     path: Path<'_>,
@@ -97,7 +102,7 @@ pub fn build_forward(
 ) -> Result<(), OnionError> {
     let (identity, encryption) = recipient;
     let sealed = lay_out(builder, size, ack, fill, packet, stream)?;
-    seal(encryption, sealed, stream)?;
+    builder.seal_fragment(encryption, sealed, stream)?;
     let len = size.plaintext_len();
     builder
         .build_packet(path.hops, path.delays, identity, len, packet, stream)

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use nym_proto::client::WsFrame;
-use nym_proto::gateway::{STORED_MESSAGE_PAGE, seal_push};
+use nym_proto::gateway::{STORED_MESSAGE_PAGE, seal_push_with};
 use nym_proto::message::split_final;
 use nym_proto::sphinx::{Frame, KeyRotation, PacketSize, Peeled};
 
+use super::session::State;
 use super::{Action, ConnectionId, Inner};
 use crate::relay;
 
@@ -72,10 +73,13 @@ impl Inner {
 
     fn push(&mut self, connection: ConnectionId, message: &[u8]) {
         let nonce = self.nonces.bytes();
-        let Some(session) = self.session_mut(connection) else {
+        let Some(State::Active(session)) =
+            self.connections.get_mut(&connection).map(|connection| &mut connection.state)
+        else {
             return;
         };
-        let frame = WsFrame::Binary(seal_push(&session.key, nonce, message));
+        let frame = seal_push_with(self.cipher.as_ref(), &session.key, nonce, message);
+        let frame = WsFrame::Binary(frame);
         let marker = session.pushes.push();
         self.stats.delivered += 1;
         self.actions.push_back(Action::Send { connection, frame });

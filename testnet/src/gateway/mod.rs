@@ -17,7 +17,8 @@ use nym_proto::address::NodeAddress;
 use nym_proto::client::WsFrame;
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{
-    CONNECTIONS_MAX, GatewayText, INITIAL_MESSAGE_TIMEOUT, STORED_MESSAGE_PURGE_INTERVAL,
+    CONNECTIONS_MAX, GatewayText, GcmSiv, INITIAL_MESSAGE_TIMEOUT, LinkCipher,
+    STORED_MESSAGE_PURGE_INTERVAL,
 };
 use nym_proto::identity::{IdentityKey, IdentityKeyPair};
 use nym_proto::sphinx::{PacketPeeler, SphinxPeeler};
@@ -206,6 +207,7 @@ pub struct Gateway {
 struct Inner {
     now: Instant,
     unwrapper: Unwrapper,
+    cipher: Box<dyn LinkCipher>,
     egress: Egress,
     enforce_credentials: bool,
     limits: GatewayLimits,
@@ -233,19 +235,19 @@ impl Gateway {
         now: Instant,
         unix_time: UnixTime,
     ) -> Self {
-        let peeler = Box::new(SphinxPeeler::default());
-        Self::with_peeler(config, keys, store, now, unix_time, peeler)
+        let packets = (Box::new(SphinxPeeler::default()) as _, Box::new(GcmSiv) as _);
+        Self::with_packets(config, keys, store, now, unix_time, packets)
     }
 
-    /// A gateway with another implementation of the packet layer.
+    /// A gateway with other packets than the network's, and other encryption of links.
     #[must_use]
-    pub fn with_peeler(
+    pub fn with_packets(
         config: GatewayConfig,
         keys: GatewayKeys,
         store: GatewayStore,
         now: Instant,
         unix_time: UnixTime,
-        peeler: Box<dyn PacketPeeler>,
+        (peeler, cipher): (Box<dyn PacketPeeler>, Box<dyn LinkCipher>),
     ) -> Self {
         let GatewayConfig { seed, schedule, egress, enforce_credentials, limits } = config;
         let entropy = Entropy::new(seed);
@@ -256,6 +258,7 @@ impl Gateway {
             inner: Inner {
                 now,
                 unwrapper: Unwrapper::new(peeler, keys.sphinx, schedule, wall, now, tags_max),
+                cipher,
                 egress,
                 enforce_credentials,
                 limits,

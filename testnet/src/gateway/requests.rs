@@ -86,7 +86,9 @@ impl Inner {
         key: &SharedKey,
         frame: Bytes,
     ) -> GatewayText {
-        let Ok(request) = ForwardRequest::open(key, BytesMut::from(frame)) else {
+        let Ok(request) =
+            ForwardRequest::open_with(self.cipher.as_ref(), key, BytesMut::from(frame))
+        else {
             self.stats.bad_frames += 1;
             return error("not a forward request");
         };

@@ -46,12 +46,12 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use nym_proto::address::NodeAddress;
 use nym_proto::client::{
-    Client, Config, DeliveryOrigin, Event, MessageId, Network, Outcome, Outgoing, Parts, Refused,
-    Target,
+    Client, Config, DeliveryOrigin, Event, MessageId, Network, Outcome, Outgoing, PacketSuite,
+    Parts, Refused, Target,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::identity::Identity;
-use nym_proto::sphinx::{PacketBuilder, SphinxBuilder};
+use nym_proto::sphinx::SphinxBuilder;
 use nym_proto::time::{Instant, UnixTime};
 
 pub use self::documents::DirectoryMode;
@@ -76,8 +76,8 @@ const MIX_PORT: u16 = 1789;
 pub enum Suite {
     /// Sphinx, as on the network.
     Real,
-    /// The same sizes and no curve arithmetic: [`transparent`](crate::transparent). End-to-end
-    /// encryption and that towards the gateway stay as they are.
+    /// The same sizes and no cryptography per packet: [`transparent`](crate::transparent).
+    /// Handshakes, authentication and the encryption of replies stay as they are.
     #[default]
     Transparent,
 }
@@ -283,7 +283,7 @@ impl Sim {
         let mut config = Config::new(Network::Directory(vec![Documents::base_url()]));
         change(&mut config);
         let identity = Identity::generate(&mut stream);
-        let builder: Box<dyn PacketBuilder> = match self.config.suite {
+        let builder: Box<dyn PacketSuite> = match self.config.suite {
             Suite::Real => Box::new(SphinxBuilder::new()),
             Suite::Transparent => Box::new(TransparentBuilder::new()),
         };

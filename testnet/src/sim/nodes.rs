@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use nym_proto::address::NodeAddress;
+use nym_proto::gateway::{GcmSiv, LinkCipher};
 use nym_proto::identity::IdentityKey;
 use nym_proto::sphinx::{PacketPeeler, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
@@ -14,7 +15,7 @@ use crate::epoch::EpochClock;
 use crate::gateway::{self, Gateway, GatewayConfig, GatewayLimits, GatewayStore};
 use crate::mixnode::{self, MixConfig, MixLimits, MixNode};
 use crate::relay::{Egress, KeySchedule, LinkId};
-use crate::transparent::TransparentPeeler;
+use crate::transparent::{TransparentBuilder, TransparentPeeler};
 
 /// A node, running or not.
 pub(super) struct Node {
@@ -59,9 +60,11 @@ impl Node {
         epochs: EpochClock,
         suite: Suite,
     ) {
-        let peeler: Box<dyn PacketPeeler> = match suite {
-            Suite::Real => Box::new(SphinxPeeler::default()),
-            Suite::Transparent => Box::new(TransparentPeeler::new()),
+        let (peeler, cipher): (Box<dyn PacketPeeler>, Box<dyn LinkCipher>) = match suite {
+            Suite::Real => (Box::new(SphinxPeeler::default()), Box::new(GcmSiv)),
+            Suite::Transparent => {
+                (Box::new(TransparentPeeler::new()), Box::new(TransparentBuilder::new()))
+            }
         };
         let seed = self.plan.machine_seed(self.runs);
         let schedule = KeySchedule::Epochs(epochs);
@@ -76,7 +79,8 @@ impl Node {
                     limits: GatewayLimits::default(),
                 };
                 let (keys, store) = (self.plan.gateway_keys(), core::mem::take(&mut self.store));
-                let gateway = Gateway::with_peeler(config, keys, store, now, unix_time, peeler);
+                let packets = (peeler, cipher);
+                let gateway = Gateway::with_packets(config, keys, store, now, unix_time, packets);
                 Machine::Gateway(Box::new(gateway))
             }
             NodeRole::Mix(_) => {

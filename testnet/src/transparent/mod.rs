@@ -3,10 +3,12 @@
 //! Packets, SURBs and plaintexts have the sizes of the real suite, and a packet is refused by a
 //! node whose key it was not built for. But everything is in the clear: route, delays and
 //! destination stand in the header, the payload is not encrypted, and a packet looks the same at
-//! every hop. It hides nothing from anybody and exists in this crate only.
+//! every hop. Fragments and frames to the gateway are not encrypted either. It hides nothing from
+//! anybody and exists in this crate only.
 
-use core::cell::RefCell;
-use std::collections::BTreeMap;
+mod checksum;
+mod cipher;
+mod keys;
 
 use nym_proto::address::NodeAddress;
 use nym_proto::entropy::Stream;
@@ -17,10 +19,11 @@ use nym_proto::sphinx::{
 };
 use zeroize::Zeroizing;
 
+use self::checksum::checksum;
+use self::keys::PublicKeys;
+
 /// Ends the plaintext, as in the real suite. (protocol: sphinx 7.2)
 const MARK: u8 = 1;
-/// Keys a peeler remembers the public half of.
-const KEYS_MAX: usize = 64;
 
 // layout of the header: fields, then one slot per hop, then zeros, then a checksum
 const ID: usize = 16;
@@ -35,14 +38,16 @@ const SLOT: usize = KEY + 8 + NodeAddress::SIZE_MAX;
 const _: () = assert!(SLOTS + HOPS_MAX * SLOT <= CHECKSUM);
 
 /// Builds transparent packets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TransparentBuilder(());
+#[derive(Clone, Debug, Default)]
+pub struct TransparentBuilder {
+    keys: PublicKeys,
+}
 
 impl TransparentBuilder {
     /// A builder.
     #[must_use]
     pub fn new() -> Self {
-        Self(())
+        Self::default()
     }
 }
 
@@ -87,8 +92,7 @@ impl PacketBuilder for TransparentBuilder {
 /// Peels transparent packets.
 #[derive(Debug, Default)]
 pub struct TransparentPeeler {
-    /// The public half of a private key takes curve arithmetic, so it is kept.
-    keys: RefCell<BTreeMap<[u8; 32], [u8; KEY]>>,
+    keys: PublicKeys,
 }
 
 impl TransparentPeeler {
@@ -97,14 +101,6 @@ impl TransparentPeeler {
     pub fn new() -> Self {
         Self::default()
     }
-
-    fn beginning_of_public(&self, key: &PrivateKey) -> [u8; KEY] {
-        let mut keys = self.keys.borrow_mut();
-        if keys.len() >= KEYS_MAX {
-            keys.clear();
-        }
-        *keys.entry(*key.as_bytes()).or_insert_with(|| beginning(key.public().as_bytes()))
-    }
 }
 
 impl PacketPeeler for TransparentPeeler {
@@ -112,8 +108,8 @@ impl PacketPeeler for TransparentPeeler {
         let header = split(packet)?;
         let position = header[POSITION];
         let slot = slot(header, usize::from(position)).ok_or(PeelError::Mac)?;
-        let is_ours = slot.first_chunk() == Some(&self.beginning_of_public(key));
-        if !is_ours || header[CHECKSUM..] != checksum(header) {
+        let is_ours = slot[..KEY] == self.keys.public(key).as_bytes()[..KEY];
+        if !is_ours || header[CHECKSUM..] != checksum(&header[..CHECKSUM]) {
             return Err(PeelError::Mac);
         }
         let mut tag = [0; 32];
@@ -135,7 +131,7 @@ impl PacketPeeler for TransparentPeeler {
             let next = slot(header, position + 1).ok_or(PeelError::Flag(header[POSITION]))?;
             let next = NodeAddress::decode(&next[KEY + 8..])?;
             header[POSITION] += 1;
-            let sum = checksum(header);
+            let sum = checksum(&header[..CHECKSUM]);
             header[CHECKSUM..].copy_from_slice(&sum);
             return Ok(Peeled::Forward { next, delay });
         }
@@ -175,7 +171,7 @@ fn header(
         nanos.copy_from_slice(&delay.as_nanos().to_be_bytes());
         address.copy_from_slice(&hop.address.to_padded::<{ NodeAddress::SIZE_MAX }>());
     }
-    let sum = checksum(&header);
+    let sum = checksum(&header[..CHECKSUM]);
     header[CHECKSUM..].copy_from_slice(&sum);
     Ok(header)
 }
@@ -207,19 +203,6 @@ fn split(packet: &[u8]) -> Result<&[u8; HEADER_SIZE], PeelError> {
 fn slot(header: &[u8; HEADER_SIZE], position: usize) -> Option<&[u8]> {
     let hops = usize::from(header[HOPS]).min(HOPS_MAX);
     (position < hops).then(|| &header[SLOTS + position * SLOT..SLOTS + (position + 1) * SLOT])
-}
-
-/// Notices damage, not malice.
-fn checksum(header: &[u8; HEADER_SIZE]) -> [u8; 8] {
-    let words = header[..CHECKSUM].chunks(8).map(|word| {
-        let mut bytes = [0; 8];
-        bytes[..word.len()].copy_from_slice(word);
-        u64::from_le_bytes(bytes)
-    });
-    let sum = words.fold(0x9e37_79b9_7f4a_7c15_u64, |sum, word| {
-        (sum.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
-    });
-    sum.to_le_bytes()
 }
 
 fn beginning<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -30,6 +30,8 @@ pub struct Limits {
     pub surbs_max: usize,
     /// Keys of SURBs given out and not yet used.
     pub reply_keys_max: usize,
+    /// The same, of SURBs given to one recipient.
+    pub reply_keys_per_recipient_max: usize,
     /// Recipients we have written to anonymously.
     pub tags_max: usize,
     /// Requests to the gateway without an answer; while there are so many, slots pass unused.
@@ -54,6 +56,7 @@ impl Default for Limits {
             surbs_per_correspondent_max: 1000,
             surbs_max: 32_768,
             reply_keys_max: 65_536,
+            reply_keys_per_recipient_max: 16_384,
             tags_max: 4096,
             gateway_requests_max: 4096,
             actions_max: 4096,
@@ -71,8 +74,8 @@ const IN_FLIGHT_BYTES: usize = 256;
 const FRAGMENT_PAYLOAD_MIN: usize = 1601;
 /// Bytes of a SURB as it is held, its tree or queue entry included.
 const SURB_BYTES: usize = 640;
-/// Bytes of a key of a SURB given out, with its two tree entries.
-const REPLY_KEY_BYTES: usize = 384;
+/// Bytes of a key of a SURB given out, with its tree entries.
+const REPLY_KEY_BYTES: usize = 512;
 /// Bytes of bookkeeping per message, correspondent or recipient.
 const RECORD_BYTES: usize = 1024;
 /// Largest frame that can wait in an action. (protocol: gateway 9.4)

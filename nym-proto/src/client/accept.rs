@@ -3,17 +3,20 @@
 use core::time::Duration;
 
 use super::outgoing::{Class, Destination, Draft, Head};
+use super::replies::{Ask, Gift};
 use super::{Client, FailReason, Outcome, Outgoing, Refused, RefusedReason, Target};
 use crate::address::Recipient;
 use crate::message::{RepliableKind, SenderTag};
 use bytes::Bytes;
 
-/// SURBs in one answer to a request. protocol: client 9.4
-const SURBS_PER_ANSWER: u32 = 100;
-/// Transmissions of a request for SURBs. protocol: client 7.4
-const REQUEST_ATTEMPTS_MAX: u32 = 10;
+/// Transmissions of a request for SURBs, each with a SURB of its own, before another is made.
+const REQUEST_ATTEMPTS_MAX: u32 = 2;
 const REQUEST_EXPIRES_AFTER: Duration = Duration::from_secs(60);
-const ANSWER_EXPIRES_AFTER: Duration = Duration::from_secs(3600);
+const GIFT_EXPIRES_AFTER: Duration = Duration::from_secs(3600);
+/// Messages with SURBs sent in one call.
+const GIFTS_MAX: usize = 16;
+/// More than a message with SURBs takes.
+const GIFT_ROOM: usize = 110 * SURB_ROOM;
 /// More than a request for SURBs takes.
 const REQUEST_ROOM: usize = 128;
 /// More than head, SURB list header and padding of any message take.
@@ -32,6 +35,7 @@ impl Client {
             Target::Plain(recipient) => (Destination::Known(recipient), Head::Plain),
             Target::Anonymous { recipient, surbs } => {
                 let tag = self.replies.contacts.tag_for(now, &recipient);
+                self.replies.contacts.wrote(now, &recipient, surbs);
                 let head = Head::Surbs { tag, kind: RepliableKind::Data, count: surbs };
                 (Destination::Known(recipient), head)
             }
@@ -86,22 +90,22 @@ impl Client {
         }
     }
 
-    /// Asks a correspondent for more SURBs if those left do not cover what waits.
+    /// Asks a correspondent for more SURBs if those left do not cover what waits and what will come.
     pub(super) fn ask_for_surbs(&mut self, tag: SenderTag) {
-        self.ask_for_surbs_for(tag, self.outbox.backlog_of(tag));
-    }
-
-    /// As [`ask_for_surbs`](Self::ask_for_surbs), the number of waiting fragments being known.
-    pub(super) fn ask_for_surbs_for(&mut self, tag: SenderTag, backlog: usize) {
-        let Some(own) = self.address() else { return };
-        let is_awaited = backlog > 0;
-        if !self.outbox.has_control_room(REQUEST_ROOM, is_awaited) {
-            return;
-        }
-        let Some(amount) = self.replies.peers.poll_request(self.now, &tag, backlog) else {
+        let Some(own) = self.address().filter(|_| self.session.is_ready()) else {
             return;
         };
-        self.outbox.push(
+        let backlog = self.outbox.backlog_of(tag);
+        if !self.outbox.has_control_room(REQUEST_ROOM, backlog > 0) {
+            return;
+        }
+        let Some(Ask { amount, is_from_reserve }) =
+            self.replies.peers.poll_request(self.now, &tag, backlog)
+        else {
+            return;
+        };
+        let attempts = if is_from_reserve { 1 } else { REQUEST_ATTEMPTS_MAX };
+        let key = self.outbox.push(
             self.now,
             Draft {
                 user: None,
@@ -109,42 +113,56 @@ impl Client {
                 destination: Destination::Surbs(tag),
                 head: Head::SurbRequest { own, amount },
                 body: Bytes::new(),
-                attempts_max: Some(REQUEST_ATTEMPTS_MAX),
+                attempts_max: Some(attempts),
                 expires_at: Some(self.now + REQUEST_EXPIRES_AFTER),
             },
         );
+        self.replies.peers.requested(self.now, &tag, key, amount);
         self.stats.surb_requests_sent += 1;
     }
 
     /// Sends a correspondent the SURBs it asked for, as far as it may have them.
-    pub(super) fn answer_surb_request(&mut self, asker: Recipient, amount: u32) {
-        let largest = amount.min(self.config.replies.answer_max) as usize;
-        if !self.outbox.has_control_room(largest.saturating_mul(SURB_ROOM), true) {
+    pub(super) fn answer_surb_request(&mut self, asker: &Recipient, amount: u32) {
+        if self.replies.contacts.owe(asker, amount) {
+            self.send_gifts();
+        } else {
             self.stats.surb_requests_refused += 1;
+        }
+    }
+
+    /// Sends SURBs to those who are owed some or should get some.
+    pub(super) fn send_gifts(&mut self) {
+        for _ in 0..GIFTS_MAX {
+            if !self.session.is_ready() || !self.outbox.has_control_room(GIFT_ROOM, true) {
+                return;
+            }
+            let Some(gift) = self.replies.poll_gift(self.now) else {
+                return;
+            };
+            self.send_gift(gift);
+        }
+    }
+
+    pub(super) fn send_gift(&mut self, gift: Gift) {
+        let Gift { recipient, tag, kind, count } = gift;
+        if !self.outbox.has_control_room(GIFT_ROOM, true) {
             return;
         }
-        let Some((tag, granted)) = self.replies.contacts.allow(self.now, &asker, amount) else {
-            self.stats.surb_requests_refused += 1;
-            return;
-        };
-        let mut left = granted;
-        while left > 0 {
-            let count = left.min(SURBS_PER_ANSWER);
-            left -= count;
-            let count = u16::try_from(count).unwrap_or(u16::MAX);
-            self.outbox.push(
-                self.now,
-                Draft {
-                    user: None,
-                    class: Class::Control,
-                    destination: Destination::Known(asker),
-                    head: Head::Surbs { tag, kind: RepliableKind::AdditionalSurbs, count },
-                    body: Bytes::new(),
-                    attempts_max: None,
-                    expires_at: Some(self.now + ANSWER_EXPIRES_AFTER),
-                },
-            );
+        if kind == RepliableKind::Heartbeat {
+            self.stats.surbs_topped_up += u64::from(count);
         }
+        self.outbox.push(
+            self.now,
+            Draft {
+                user: None,
+                class: Class::Control,
+                destination: Destination::Known(recipient),
+                head: Head::Surbs { tag, kind, count },
+                body: Bytes::new(),
+                attempts_max: None,
+                expires_at: Some(self.now + GIFT_EXPIRES_AFTER),
+            },
+        );
     }
 
     /// Replies to a correspondent that has been silent for too long end as failed.

@@ -140,29 +140,28 @@ impl Default for AckConfig {
 /// How SURBs are kept and asked for. (protocol: client 9.5)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplyConfig {
-    /// SURBs of a correspondent that only requests for more may use.
+    /// SURBs of a correspondent that only requests for more may use. (protocol: client 9.7)
     pub reserve: usize,
     /// Least number of SURBs to ask for.
     pub request_min: u32,
     /// Largest number of SURBs to ask for at once.
     pub request_max: u32,
-    /// Ask again when a request has not been answered for this long.
-    pub rerequest_after: Duration,
     /// Give waiting replies up when a correspondent was silent for this long.
     pub give_up_after: Duration,
-    /// Largest number of SURBs given for one request.
+    /// Most SURBs given to one correspondent at a time beside those attached to messages; the
+    /// allowance grows by 200 a minute up to this.
     pub answer_max: u32,
-    /// How long the key of a SURB given out is kept.
+    /// How long the key of a SURB given out, and a SURB received, is kept while it is not known how
+    /// keys rotate; otherwise the rotation decides.
     pub key_age_max: Duration,
 }
 
 impl Default for ReplyConfig {
     fn default() -> Self {
         Self {
-            reserve: 3,
+            reserve: 5,
             request_min: 10,
             request_max: 50,
-            rerequest_after: Duration::from_secs(10),
             give_up_after: Duration::from_secs(300),
             answer_max: 500,
             // protocol: client 9.2: a SURB is routable for a rotation and one epoch, plus a margin

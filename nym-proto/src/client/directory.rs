@@ -32,7 +32,7 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum DirectoryOutput {
     Fetch { fetch: FetchId, url: String },
-    Topology { topology: Arc<Topology>, refused: usize, epoch_duration: Duration },
+    Topology { topology: Arc<Topology>, refused: usize, info: KeyRotationInfo },
     Failed { reason: String, retry_in: Duration },
 }
 
@@ -208,14 +208,13 @@ impl Directory {
         };
         let (mixnodes, entries) = (mixnodes.into_pages(), entries.into_pages());
         let refused = mixnodes.iter().chain(&entries).map(|page| page.rejected.len()).sum();
-        let epoch_duration = info.epoch_duration;
         match directory::assemble(&rewarded, mixnodes, entries, self.min_performance) {
             Ok(topology) => {
                 self.failures = 0;
                 let until = now + REFRESH_INTERVAL + self.stream.up_to(REFRESH_JITTER);
                 self.state = State::Waiting { until };
                 let topology = Arc::new(topology);
-                self.outputs.push(DirectoryOutput::Topology { topology, refused, epoch_duration });
+                self.outputs.push(DirectoryOutput::Topology { topology, refused, info });
             }
             Err(error) => self.fail(now, error.to_string()),
         }

@@ -88,13 +88,17 @@ impl Client {
     fn pick(&mut self, topology: &Topology, first: Hop) -> Option<Picked> {
         let own = self.session.gateway()?.identity;
         topology.node_by_identity(&own)?;
-        let (peers, acks) = (&self.replies.peers, &self.acks);
+        let (peers, acks, now) = (&self.replies.peers, &self.acks, self.now);
+        // on a dead link SURBs would be used up for nothing
+        let is_answering = self.session.is_answering(now);
         let address_len = first.address.encoded_len();
         let is_ready = |message: &OutgoingMessage| match &message.destination {
             Destination::Known(recipient) => {
                 topology.node_by_identity(&recipient.gateway).is_some()
             }
-            Destination::Surbs(tag) => peers.can_take(tag, address_len, purpose(message.class)),
+            Destination::Surbs(tag) => {
+                is_answering && peers.can_take(now, tag, address_len, purpose(message.class))
+            }
         };
         self.outbox.pick(&is_ready, &|id| acks.is_pending(id))
     }
@@ -126,7 +130,10 @@ impl Client {
         self.stats.retransmissions += u64::from(picked.is_retransmission);
         if let Destination::Surbs(tag) = destination {
             self.stats.surbs_used += 1;
-            self.ask_for_surbs(tag);
+            match class {
+                Class::Control => self.replies.peers.request_sent(self.now, &tag, key.message),
+                Class::Application(_) => self.ask_for_surbs(tag),
+            }
         }
         Ok(())
     }
@@ -209,7 +216,7 @@ impl Client {
         let (surb, rotation): (ReplySurb, KeyRotation) = self
             .replies
             .peers
-            .take(tag, first.address.encoded_len(), purpose)
+            .take(self.now, tag, first.address.encoded_len(), purpose)
             .ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
         let link = self.session.link().ok_or(EmitError::Route)?;
@@ -259,7 +266,7 @@ impl Client {
                 .make_surb(path.hops, path.delays, &own.identity, &mut self.streams.packets)
                 .map_err(|_| EmitError::Build)?;
             let surb = ReplySurb { key: ReplyKey::draw(&mut self.streams.packets), surb };
-            self.replies.give(self.now, recipient, &surb.key);
+            self.replies.give(self.now, recipient, &surb.key, topology.rotation_id());
             self.stats.surbs_made += 1;
             if let Some(message) = self.outbox.get_mut(key.message) {
                 message.push_surb(&surb);

@@ -34,7 +34,6 @@ impl Client {
     pub(super) fn install_topology(&mut self, topology: Arc<Topology>, refused: usize) {
         let topology = self.pin_gateway(topology);
         let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
-        self.replies.set_rotation(self.now, topology.rotation(), self.epoch_duration);
         self.topology = Some(topology);
         self.report(Fact::Topology { epoch, nodes, refused });
         match (self.session.gateway().is_none(), self.config.gateway) {

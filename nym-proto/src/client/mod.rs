@@ -50,8 +50,6 @@ use crate::topology::{Node, Topology};
 
 /// How often what is stale is looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Overlap of rotations while the length of an epoch is not known. protocol: client 3.9
-const EPOCH_DEFAULT: Duration = Duration::from_secs(3600);
 
 /// A mixnet client as a pure state machine.
 ///
@@ -82,7 +80,6 @@ pub struct Client {
     drain_until: Option<Instant>,
     is_stopped: bool,
     next_housekeeping: Instant,
-    epoch_duration: Duration,
     announced: Option<Deadline>,
     actions: VecDeque<Action>,
     /// Frames among the actions.
@@ -225,7 +222,6 @@ impl Client {
             drain_until: None,
             is_stopped: false,
             next_housekeeping: now + HOUSEKEEPING,
-            epoch_duration: EPOCH_DEFAULT,
             announced: None,
             actions: VecDeque::new(),
             writes_queued: 0,
@@ -478,8 +474,9 @@ impl Client {
     fn on_directory(&mut self, output: DirectoryOutput) {
         match output {
             DirectoryOutput::Fetch { fetch, url } => self.act(Action::Fetch { fetch, url }),
-            DirectoryOutput::Topology { topology, refused, epoch_duration } => {
-                self.epoch_duration = epoch_duration;
+            DirectoryOutput::Topology { topology, refused, info } => {
+                let unix = self.session.unix_time(self.now);
+                self.replies.set_rotations(self.now, unix, info, &topology);
                 self.install_topology(topology, refused);
             }
             DirectoryOutput::Failed { reason, retry_in } => {

@@ -55,7 +55,8 @@ impl Client {
     }
 
     fn receive_packet(&mut self, mut packet: BytesMut) {
-        let claimed = reply_digest_of(&packet).and_then(|digest| self.replies.claim(&digest));
+        let claimed =
+            reply_digest_of(&packet).and_then(|digest| self.replies.claim(self.now, &digest));
         let fragment = match &claimed {
             Some(claimed) => open_reply(&claimed.key, &mut packet),
             None => self.builder.open_fragment(&self.identity.encryption, &mut packet),
@@ -70,6 +71,7 @@ impl Client {
         }
         let origin =
             claimed.as_ref().map_or(Origin::Open, |claimed| Origin::Reply(claimed.conversation));
+        let answered = claimed.as_ref().map(|claimed| claimed.recipient);
         match self.inbox.insert(self.now, origin, fragment) {
             Arrival::Bad => self.stats.bad_packets += 1,
             Arrival::Incomplete => self.stats.fragments_received += 1,
@@ -78,6 +80,9 @@ impl Client {
                 self.stats.fragments_received += 1;
                 self.receive_message(message, claimed);
             }
+        }
+        if let Some(gift) = answered.and_then(|who| self.replies.top_up(self.now, &who)) {
+            self.send_gift(gift);
         }
     }
 
@@ -93,7 +98,9 @@ impl Client {
                     RepliableContent::Heartbeat(surbs) => (surbs, false, None),
                 };
                 self.stats.surbs_received += surbs.surbs.len() as u64;
-                self.replies.peers.store(self.now, tag, surbs, is_answer);
+                for request in self.replies.peers.store(self.now, tag, surbs, is_answer) {
+                    self.end(request, Outcome::Expired);
+                }
                 self.ask_for_surbs(tag);
                 if let Some(data) = data {
                     self.deliver(data, DeliveryOrigin::Anonymous(tag));
@@ -106,7 +113,7 @@ impl Client {
                 Ok(Envelope::Reply(ReplyContent::SurbRequest { recipient, amount })),
                 Some(claimed),
             ) if recipient == claimed.recipient => {
-                self.answer_surb_request(recipient, amount);
+                self.answer_surb_request(&recipient, amount);
             }
             (Ok(Envelope::Reply(ReplyContent::SurbRequest { .. })), _) => {
                 self.stats.surb_requests_refused += 1;

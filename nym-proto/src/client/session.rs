@@ -175,6 +175,11 @@ impl Session {
         self.clock = Clock { at: now, unix };
     }
 
+    /// The wall clock.
+    pub(super) fn unix_time(&self, now: Instant) -> UnixTime {
+        self.clock.unix(now)
+    }
+
     /// The gateway in use.
     pub(super) const fn gateway(&self) -> Option<&Gateway> {
         self.gateway.as_ref()

@@ -48,11 +48,19 @@ pub struct Stats {
     pub surbs_used: u64,
     /// SURBs dropped: too many, too old, or unusable.
     pub surbs_dropped: u64,
+    /// Correspondents forgotten, with their SURBs, to make room for others.
+    pub correspondents_dropped: u64,
     /// SURBs made and given out.
     pub surbs_made: u64,
     /// Requests for SURBs sent.
     pub surb_requests_sent: u64,
-    /// Requests for SURBs refused: not through a SURB of ours, or too many.
+    /// Requests for SURBs that got no ack, or no answer in time.
+    pub surb_requests_lost: u64,
+    /// SURBs given out without being asked, to keep conversations alive.
+    pub surbs_topped_up: u64,
+    /// Keys of SURBs given out that were dropped, to make room, before their SURBs were used up.
+    pub reply_keys_dropped: u64,
+    /// Requests for SURBs refused: not through a SURB of ours, or from nobody we write to.
     pub surb_requests_refused: u64,
     /// Bytes of frames written to the gateway.
     pub bytes_written: u64,

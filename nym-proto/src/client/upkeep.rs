@@ -1,5 +1,6 @@
 //! What time brings: overdue fragments, expired messages, stale SURBs; and how things end.
 
+use super::outgoing::{Class, Destination};
 use super::{Action, Client, Connectivity, Fact, FailReason, HOUSEKEEPING, Outcome, StopReason};
 
 /// Overdue fragments, expired messages: handled at most this many in one call.
@@ -47,9 +48,12 @@ impl Client {
         let now = self.now;
         self.next_housekeeping = now + HOUSEKEEPING;
         self.replies.expire(now);
-        self.stats.surbs_dropped = self.replies.peers.surbs_dropped();
-        for (tag, backlog) in self.outbox.waiting() {
-            self.ask_for_surbs_for(tag, backlog);
+        self.replies.count(&mut self.stats);
+        for tag in self.replies.peers.answered() {
+            self.ask_for_surbs(tag);
+        }
+        self.send_gifts();
+        for (tag, _) in self.outbox.waiting() {
             if self.replies.peers.is_silent(now, &tag) {
                 self.give_up_replies(tag);
             }
@@ -63,6 +67,11 @@ impl Client {
         };
         for id in message.transmitted_ids() {
             self.acks.forget(id);
+        }
+        if let (Destination::Surbs(tag), Class::Control) = (message.destination, message.class)
+            && !matches!(outcome, Outcome::Acknowledged { .. })
+        {
+            self.replies.peers.request_failed(self.now, &tag, key);
         }
         let Some(id) = message.user else { return };
         match outcome {

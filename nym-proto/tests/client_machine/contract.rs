@@ -137,7 +137,6 @@ fn no_configuration_makes_a_client_panic() {
         config.acks.expires_after = Some(Duration::MAX);
         config.replies.reserve = usize::MAX;
         config.replies.request_max = u32::MAX;
-        config.replies.rerequest_after = long;
         config.replies.give_up_after = long;
         config.replies.key_age_max = long;
         let _ = config.limits.memory_max();

@@ -1,4 +1,4 @@
-//! SURBs we hold, SURBs we gave out, requests for more. (protocol: client 9)
+//! SURBs we hold, SURBs we gave out, requests for more. (protocol: client 9, 10)
 //!
 //! Two roles. As *sender* of anonymous messages we keep a tag for each recipient ([`Contacts`]) and
 //! the keys of the SURBs we gave out ([`Keys`]). As *receiver* we keep the SURBs of each
@@ -9,20 +9,24 @@ mod contacts;
 mod keys;
 mod peers;
 mod requests;
-
-use core::time::Duration;
+mod rotations;
+mod usage;
 
 use self::contacts::Contacts;
+pub(super) use self::contacts::Gift;
 use self::keys::Keys;
 use self::peers::Peers;
-pub(super) use self::peers::Purpose;
+pub(super) use self::peers::{Ask, Purpose};
+use self::rotations::Rotations;
 use super::config::ReplyConfig;
+use super::stats::Stats;
 use crate::address::Recipient;
 use crate::entropy::Stream;
 use crate::limits::Limits;
 use crate::message::{ReplyDigest, ReplyKey};
-use crate::sphinx::KeyRotation;
-use crate::time::Instant;
+use crate::time::{Instant, UnixTime};
+use crate::topology::Topology;
+use crate::topology::directory::KeyRotationInfo;
 
 /// What a reply key tells about the packet it opens.
 #[derive(Debug)]
@@ -40,6 +44,9 @@ pub(super) struct Replies {
     pub(super) contacts: Contacts,
     keys: Keys,
     pub(super) peers: Peers,
+    rotations: Rotations,
+    /// The rotation SURBs are made for.
+    rotation: Option<u32>,
 }
 
 impl Replies {
@@ -47,32 +54,73 @@ impl Replies {
         Self {
             config,
             contacts: Contacts::new(config, limits, stream),
-            keys: Keys::new(limits),
+            keys: Keys::new(config.key_age_max, limits),
             peers: Peers::new(config, limits),
+            rotations: Rotations::default(),
+            rotation: None,
         }
     }
 
-    /// Keeps the key of a SURB before it is given to `recipient`.
-    pub(super) fn give(&mut self, now: Instant, recipient: Recipient, key: &ReplyKey) {
-        self.keys.insert(now, recipient, key);
+    /// Keeps the key of a SURB of this rotation before it is given to `recipient`.
+    pub(super) fn give(
+        &mut self,
+        now: Instant,
+        recipient: Recipient,
+        key: &ReplyKey,
+        rotation: u32,
+    ) {
+        let contact = self.contacts.conversation(&recipient);
+        self.keys.insert(now, recipient, key, (contact, rotation));
     }
 
     /// Takes the key a packet was made with out of the store: a key opens one packet.
-    pub(super) fn claim(&mut self, digest: &ReplyDigest) -> Option<ClaimedKey> {
+    pub(super) fn claim(&mut self, now: Instant, digest: &ReplyDigest) -> Option<ClaimedKey> {
         let given = self.keys.remove(digest)?;
-        let conversation = self.contacts.conversation(&given.recipient);
-        Some(ClaimedKey { key: given.key, recipient: given.recipient, conversation })
+        self.contacts.answered(now, &given.recipient);
+        Some(ClaimedKey { key: given.key, recipient: given.recipient, conversation: given.contact })
     }
 
-    /// The topology's rotation is now this one. SURBs of the previous one stay usable for another
-    /// `overlap`. (protocol: client 10.3)
-    pub(super) fn set_rotation(&mut self, now: Instant, rotation: KeyRotation, overlap: Duration) {
-        self.peers.set_rotation(now, rotation, overlap);
+    /// The directory says how rotations go on; our SURBs are made from this topology from now on.
+    pub(super) fn set_rotations(
+        &mut self,
+        now: Instant,
+        unix: UnixTime,
+        info: KeyRotationInfo,
+        topology: &Topology,
+    ) {
+        self.rotations.set(now, unix, info, (topology.epoch(), topology.refreshed_at()));
+        self.keys.rotations = self.rotations;
+        self.peers.rotations = self.rotations;
+        let before = self.rotation.replace(topology.rotation_id());
+        if before.is_some_and(|before| before != topology.rotation_id()) {
+            let keys = &self.keys;
+            let spread = info.epoch_duration / 4;
+            self.contacts.renew(now, spread, |contact| keys.outstanding(now, contact) > 0);
+        }
+    }
+
+    /// SURBs to send now to somebody we write to.
+    pub(super) fn poll_gift(&mut self, now: Instant) -> Option<Gift> {
+        let lifetime = self.rotations.surb_lifetime().unwrap_or(self.config.key_age_max);
+        let keys = &self.keys;
+        self.contacts.poll_gift(now, lifetime, |contact| keys.outstanding(now, contact))
+    }
+
+    /// SURBs for somebody who has just used one of ours and has hardly any left.
+    pub(super) fn top_up(&mut self, now: Instant, recipient: &Recipient) -> Option<Gift> {
+        let left = self.keys.outstanding(now, self.contacts.conversation(recipient));
+        self.contacts.top_up(now, recipient, left)
     }
 
     /// Drops what is too old: keys of SURBs given out, SURBs of a rotation that is over.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.keys.expire(now, self.config.key_age_max);
+        self.keys.expire(now);
         self.peers.expire(now);
+    }
+
+    /// Brings the counters up to date.
+    pub(super) fn count(&self, stats: &mut Stats) {
+        self.peers.count(stats);
+        stats.reply_keys_dropped = self.keys.dropped();
     }
 }

@@ -1,27 +1,53 @@
 //! Those who write to us anonymously: the SURBs we hold of them, and what we asked them for.
+//! (protocol: client 9.5 to 9.8, 10.5)
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ReplyConfig;
 use super::requests::Requests;
+use super::rotations::Rotations;
+use super::usage::Usage;
+use crate::client::stats::Stats;
 use crate::limits::Limits;
 use crate::message::{ReplySurb, SenderTag, SurbList};
 use crate::sphinx::KeyRotation;
 use crate::time::Instant;
 
+/// Beyond the round trip of a request, SURBs are asked for this much ahead of use.
+const MARGIN: Duration = Duration::from_secs(3);
+/// Least time between the two requests made from the reserve, and what may come on top.
+const SECOND_AFTER: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 struct HeldSurb {
     surb: ReplySurb,
-    rotation: KeyRotation,
+    stamp: KeyRotation,
+    /// `None` if not known; then its age decides.
+    rotation: Option<u32>,
     received_at: Instant,
+}
+
+impl HeldSurb {
+    /// Those that die first come first; those of which it is not known come last.
+    fn rank(&self) -> u32 {
+        self.rotation.unwrap_or(u32::MAX)
+    }
 }
 
 /// Somebody whose SURBs we hold.
 #[derive(Debug)]
 struct Peer {
+    /// Those that die first in front: by rotation, then by arrival.
     surbs: VecDeque<HeldSurb>,
     requests: Requests,
+    /// The second of two requests made from the reserve: when, and for how many.
+    second: Option<(Instant, u32)>,
+    usage: Usage,
+    /// True once a reply to it was accepted. Asking tells our address: nobody else is asked.
+    is_answered: bool,
+    /// Fragments that waited for a SURB when last looked at.
+    queued: usize,
     last_heard: Instant,
 }
 
@@ -34,36 +60,43 @@ pub(in crate::client) enum Purpose {
     Request,
 }
 
+/// How many SURBs to ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::client) struct Ask {
+    pub(in crate::client) amount: u32,
+    /// It takes a SURB of the reserve. It goes out twice, each with one SURB and no more.
+    pub(in crate::client) is_from_reserve: bool,
+}
+
 /// All of them. A SURB comes with [`put`](Self::put), and goes with [`take`](Self::take) or through
-/// [`dropped`](Self::surbs_dropped).
+/// [`count_dropped`](Self::count_dropped).
 #[derive(Debug)]
 pub(in crate::client) struct Peers {
     config: ReplyConfig,
     peers_max: usize,
     per_peer_max: usize,
     surbs_max: usize,
+    pub(super) rotations: Rotations,
     peers: BTreeMap<SenderTag, Peer>,
-    by_age: BTreeSet<(Instant, SenderTag)>,
     surbs_held: usize,
-    dropped: u64,
-    rotation: KeyRotation,
-    /// When SURBs of another rotation stop being routable.
-    old_rotation_until: Option<Instant>,
+    surbs_dropped: u64,
+    peers_dropped: u64,
+    requests_lost: u64,
 }
 
 impl Peers {
     pub(super) fn new(config: ReplyConfig, limits: &Limits) -> Self {
         Self {
             config,
-            peers_max: limits.correspondents_max,
+            peers_max: limits.correspondents_max.max(1),
             per_peer_max: limits.surbs_per_correspondent_max.min(limits.surbs_max),
             surbs_max: limits.surbs_max,
+            rotations: Rotations::default(),
             peers: BTreeMap::new(),
-            by_age: BTreeSet::new(),
             surbs_held: 0,
-            dropped: 0,
-            rotation: KeyRotation::Unknown,
-            old_rotation_until: None,
+            surbs_dropped: 0,
+            peers_dropped: 0,
+            requests_lost: 0,
         }
     }
 
@@ -72,68 +105,105 @@ impl Peers {
         self.peers.contains_key(tag)
     }
 
-    /// Files SURBs that came with a message.
+    // ---- SURBs come ------------------------------------------------------------------------
+
+    /// Files SURBs that came with a message. Returns the requests that need not leave any more.
     pub(in crate::client) fn store(
         &mut self,
         now: Instant,
         tag: SenderTag,
         list: SurbList,
         answers_request: bool,
-    ) {
-        if !self.peers.contains_key(&tag) && self.peers.len() >= self.peers_max {
-            self.evict_oldest_peer();
-        }
-        let peer = self.peers.entry(tag).or_insert_with(|| Peer {
-            surbs: VecDeque::new(),
-            requests: Requests::default(),
-            last_heard: now,
-        });
-        self.by_age.remove(&(peer.last_heard, tag));
+    ) -> Vec<u64> {
+        let rotation = self.rotations.of_stamp(now, list.rotation);
+        let is_alive = rotation.is_none_or(|rotation| self.rotations.is_alive(now, rotation));
+        let came = list.surbs.len();
+        let peer = self.peer(now, tag);
         peer.last_heard = now;
-        self.by_age.insert((now, tag));
-        if answers_request {
-            peer.requests.settle(list.surbs.len());
+        if !is_alive {
+            self.surbs_dropped += came as u64;
+            return Vec::new();
         }
-        let rotation = list.rotation;
+        match (came, answers_request) {
+            (0, _) => {}
+            (_, true) => peer.requests.settle(now, came),
+            (_, false) => peer.requests.revive(),
+        }
         for surb in list.surbs {
-            self.put(tag, HeldSurb { surb, rotation, received_at: now });
+            self.put(tag, HeldSurb { surb, stamp: list.rotation, rotation, received_at: now });
         }
-        while self.surbs_held > self.surbs_max && self.peers.len() > 1 {
-            self.evict_oldest_peer();
+        self.trim();
+        let reserve = self.config.reserve;
+        match self.peers.get_mut(&tag) {
+            Some(peer) if came > 0 && peer.surbs.len() >= peer.queued.saturating_add(reserve) => {
+                peer.second = None;
+                peer.requests.withdraw()
+            }
+            _ => Vec::new(),
         }
     }
 
-    /// Files one SURB; the oldest of its correspondent makes room.
+    /// The correspondent, made room for if it is new.
+    fn peer(&mut self, now: Instant, tag: SenderTag) -> &mut Peer {
+        if !self.peers.contains_key(&tag) && self.peers.len() >= self.peers_max {
+            let usefulness = |peer: &Peer| (peer.queued > 0, peer.is_answered, peer.last_heard);
+            let least = self.peers.iter().min_by_key(|(_, peer)| usefulness(peer));
+            if let Some(peer) = least.map(|(tag, _)| *tag).and_then(|tag| self.peers.remove(&tag)) {
+                self.peers_dropped += 1;
+                self.count_dropped(peer.surbs.len());
+            }
+        }
+        self.peers.entry(tag).or_insert_with(|| Peer {
+            surbs: VecDeque::new(),
+            requests: Requests::default(),
+            second: None,
+            usage: Usage::default(),
+            is_answered: false,
+            queued: 0,
+            last_heard: now,
+        })
+    }
+
+    /// Files one SURB. If its correspondent has its share, the one that dies first makes room.
     fn put(&mut self, tag: SenderTag, held: HeldSurb) {
         let Some(peer) = self.peers.get_mut(&tag) else {
             return;
         };
-        peer.surbs.push_back(held);
+        let at = peer.surbs.partition_point(|other| other.rank() <= held.rank());
+        peer.surbs.insert(at, held);
         self.surbs_held += 1;
         let excess = peer.surbs.len().saturating_sub(self.per_peer_max);
         let gone = peer.surbs.drain(..excess).count();
         self.count_dropped(gone);
     }
 
-    fn evict_oldest_peer(&mut self) {
-        let Some((_, tag)) = self.by_age.pop_first() else {
-            return;
-        };
-        if let Some(peer) = self.peers.remove(&tag) {
-            self.count_dropped(peer.surbs.len());
+    /// If all have too many together, those with the most lose some.
+    fn trim(&mut self) {
+        while let Some(excess) = self.surbs_held.checked_sub(self.surbs_max).filter(|n| *n > 0) {
+            let Some(peer) = self.peers.values_mut().max_by_key(|peer| peer.surbs.len()) else {
+                return;
+            };
+            let gone = peer.surbs.drain(..excess.min(peer.surbs.len() / 8 + 1)).count();
+            if gone == 0 {
+                return;
+            }
+            self.count_dropped(gone);
         }
     }
+
+    // ---- SURBs are used --------------------------------------------------------------------
 
     /// True if [`take`](Self::take) would find a SURB.
     pub(in crate::client) fn can_take(
         &self,
+        now: Instant,
         tag: &SenderTag,
         address_len: usize,
         purpose: Purpose,
     ) -> bool {
         self.peers.get(tag).is_some_and(|peer| {
             (purpose == Purpose::Request || peer.surbs.len() > self.config.reserve)
-                && position(&peer.surbs, address_len, self.rotation).is_some()
+                && self.position(now, peer, address_len).is_some()
         })
     }
 
@@ -141,42 +211,113 @@ impl Peers {
     /// the slot was given. Those of an old rotation go first, they do not keep.
     pub(in crate::client) fn take(
         &mut self,
+        now: Instant,
         tag: &SenderTag,
         address_len: usize,
         purpose: Purpose,
     ) -> Option<(ReplySurb, KeyRotation)> {
-        if !self.can_take(tag, address_len, purpose) {
+        if !self.can_take(now, tag, address_len, purpose) {
             return None;
         }
+        let index = self.position(now, self.peers.get(tag)?, address_len)?;
         let peer = self.peers.get_mut(tag)?;
-        let index = position(&peer.surbs, address_len, self.rotation)?;
         let held = peer.surbs.remove(index)?;
+        if purpose == Purpose::Data {
+            peer.usage.count(now);
+        }
         self.surbs_held = self.surbs_held.saturating_sub(1);
-        Some((held.surb, held.rotation))
+        Some((held.surb, held.stamp))
     }
 
+    fn position(&self, now: Instant, peer: &Peer, address_len: usize) -> Option<usize> {
+        peer.surbs.iter().position(|held| {
+            held.surb.surb.first_hop().encoded_len() == address_len && !self.is_dead(now, held)
+        })
+    }
+
+    fn is_dead(&self, now: Instant, held: &HeldSurb) -> bool {
+        match held.rotation {
+            Some(rotation) => !self.rotations.is_alive(now, rotation),
+            None => now.since(held.received_at) >= self.config.key_age_max,
+        }
+    }
+
+    // ---- asking for more -------------------------------------------------------------------
+
     /// How many SURBs to ask for, if it is time to ask. `queued` fragments wait for one. The
-    /// caller sends the request.
+    /// caller sends the request and says so with [`requested`](Self::requested).
     pub(in crate::client) fn poll_request(
         &mut self,
         now: Instant,
         tag: &SenderTag,
         queued: usize,
-    ) -> Option<u32> {
-        let config = self.config;
-        let per_peer_max = self.per_peer_max;
+    ) -> Option<Ask> {
+        let (config, rotations, per_peer_max) = (self.config, self.rotations, self.per_peer_max);
         let peer = self.peers.get_mut(tag)?;
-        peer.requests.expire(now);
-        let coming = peer.surbs.len().saturating_add(peer.requests.asked());
-        let needed = queued.saturating_add(config.reserve);
-        let enough = coming >= needed || coming >= per_peer_max;
-        if enough || peer.surbs.is_empty() || peer.requests.is_full() {
+        peer.queued = queued;
+        peer.is_answered |= queued > 0;
+        self.requests_lost += peer.requests.expire(now);
+        if peer.surbs.is_empty() || !peer.is_answered {
             return None;
         }
-        let wanted = u32::try_from(needed - coming).unwrap_or(u32::MAX);
-        let amount = wanted.clamp(config.request_min, config.request_max.max(config.request_min));
-        peer.requests.push(now, config.rerequest_after, amount);
-        Some(amount)
+        if let Some((_, amount)) = peer.second.take_if(|(at, _)| *at <= now) {
+            return Some(Ask { amount, is_from_reserve: true });
+        }
+        let is_from_reserve = peer.surbs.len() <= config.reserve;
+        let asked = peer.requests.asked();
+        if peer.requests.must_wait(now) || is_from_reserve && asked > 0 {
+            return None;
+        }
+        let is_calm = rotations.is_before_change(now);
+        let ahead = match is_calm {
+            true => 0,
+            false => peer.usage.expected(now, peer.requests.round_trip() + MARGIN),
+        };
+        let needed = queued.saturating_add(config.reserve).saturating_add(ahead).min(per_peer_max);
+        let coming = peer.lasting(now, tag, rotations).saturating_add(asked);
+        let missing = needed.checked_sub(coming).filter(|missing| *missing > 0)?;
+        let most = if is_calm { config.request_min } else { config.request_max };
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        let amount = missing.clamp(config.request_min, most.max(config.request_min));
+        if is_from_reserve && peer.surbs.len() > 1 {
+            // no more than the clock's own digits are needed to spread it
+            let digits = Duration::from_nanos(now.as_nanos() % SECOND_AFTER.as_nanos() as u64);
+            peer.second = Some((now + SECOND_AFTER + digits, amount));
+        }
+        Some(Ask { amount, is_from_reserve })
+    }
+
+    /// A request was queued, as this message of the outbox.
+    pub(in crate::client) fn requested(
+        &mut self,
+        now: Instant,
+        tag: &SenderTag,
+        key: u64,
+        amount: u32,
+    ) {
+        if let Some(peer) = self.peers.get_mut(tag) {
+            peer.requests.push(now, key, amount);
+        }
+    }
+
+    /// A request has left.
+    pub(in crate::client) fn request_sent(&mut self, now: Instant, tag: &SenderTag, key: u64) {
+        if let Some(peer) = self.peers.get_mut(tag) {
+            peer.requests.sent(now, key);
+        }
+    }
+
+    /// A request got no ack, or never left.
+    pub(in crate::client) fn request_failed(&mut self, now: Instant, tag: &SenderTag, key: u64) {
+        if let Some(peer) = self.peers.get_mut(tag) {
+            self.requests_lost += u64::from(peer.requests.failed(now, key));
+        }
+    }
+
+    /// Those that may be asked for SURBs: the ones we answered.
+    pub(in crate::client) fn answered(&self) -> Vec<SenderTag> {
+        let answered = self.peers.iter().filter(|(_, peer)| peer.is_answered);
+        answered.map(|(tag, _)| *tag).collect()
     }
 
     /// True if nothing came from this correspondent for so long that waiting replies are given up.
@@ -190,28 +331,22 @@ impl Peers {
         self.config.give_up_after
     }
 
-    pub(super) fn set_rotation(&mut self, now: Instant, rotation: KeyRotation, overlap: Duration) {
-        if rotation != self.rotation {
-            self.old_rotation_until =
-                (self.rotation != KeyRotation::Unknown).then(|| now + overlap);
-            self.rotation = rotation;
-        }
-    }
+    // ---- housekeeping ----------------------------------------------------------------------
 
     /// Drops SURBs that are too old, and those of a rotation that is over.
     pub(super) fn expire(&mut self, now: Instant) {
-        let is_over = self.old_rotation_until.is_some_and(|until| until <= now);
-        if is_over {
-            self.old_rotation_until = None;
-        }
-        let (current, age_max) = (self.rotation, self.config.key_age_max);
-        let is_dead = |held: &HeldSurb| {
-            is_over && !is_current(held.rotation, current) || now.since(held.received_at) >= age_max
-        };
+        let (rotations, age_max) = (self.rotations, self.config.key_age_max);
+        let is_over =
+            |held: &mut HeldSurb| held.rotation.is_some_and(|r| !rotations.is_alive(now, r));
+        let is_old = |held: &HeldSurb| now.since(held.received_at) >= age_max;
         let mut gone = 0;
         for peer in self.peers.values_mut() {
             let before = peer.surbs.len();
-            peer.surbs.retain(|held| !is_dead(held));
+            while peer.surbs.pop_front_if(is_over).is_some() {}
+            let unknown = peer.surbs.partition_point(|held| held.rotation.is_some());
+            while peer.surbs.get(unknown).is_some_and(is_old) {
+                peer.surbs.remove(unknown);
+            }
             gone += before - peer.surbs.len();
         }
         self.count_dropped(gone);
@@ -219,59 +354,254 @@ impl Peers {
 
     fn count_dropped(&mut self, surbs: usize) {
         self.surbs_held = self.surbs_held.saturating_sub(surbs);
-        self.dropped += surbs as u64;
+        self.surbs_dropped += surbs as u64;
     }
 
-    /// SURBs dropped so far.
-    pub(in crate::client) const fn surbs_dropped(&self) -> u64 {
-        self.dropped
+    pub(super) const fn count(&self, stats: &mut Stats) {
+        stats.surbs_dropped = self.surbs_dropped;
+        stats.correspondents_dropped = self.peers_dropped;
+        stats.surb_requests_lost = self.requests_lost;
     }
 }
 
-fn is_current(rotation: KeyRotation, current: KeyRotation) -> bool {
-    rotation == current || rotation == KeyRotation::Unknown || current == KeyRotation::Unknown
-}
-
-/// The SURB to spend next: one of an old rotation if there is one, else the oldest.
-fn position(surbs: &VecDeque<HeldSurb>, address_len: usize, current: KeyRotation) -> Option<usize> {
-    let fits = |held: &HeldSurb| held.surb.surb.first_hop().encoded_len() == address_len;
-    let old =
-        surbs.iter().take(1).position(|held| fits(held) && !is_current(held.rotation, current));
-    old.or_else(|| surbs.iter().position(fits))
+impl Peer {
+    /// SURBs that will not die soon. A while after a change of rotation, different for each
+    /// correspondent, those of the old one do not count, so that they are replaced with their own
+    /// help. (protocol: client 10.5)
+    fn lasting(&self, now: Instant, tag: &SenderTag, rotations: Rotations) -> usize {
+        let (Some(current), Some(age), Some(epoch)) =
+            (rotations.current(now), rotations.age(now), rotations.epoch())
+        else {
+            return self.surbs.len();
+        };
+        let share = u32::from(tag.as_bytes().first().copied().unwrap_or_default());
+        if age < epoch / 8 + epoch / 1024 * share {
+            return self.surbs.len();
+        }
+        let old = self.surbs.partition_point(|held| held.rotation.is_some_and(|r| r < current));
+        self.surbs.len() - old
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Recipient;
-    use crate::entropy::{Entropy, Purpose as Stream};
+    use crate::address::{NodeAddress, Recipient};
+    use crate::entropy::{Entropy, Purpose as StreamOf};
     use crate::identity::Identity;
     use crate::message::ReplyKey;
     use crate::sphinx::{Delay, Hop, PacketBuilder as _, SphinxBuilder};
+    use crate::time::UnixTime;
+    use crate::topology::directory::KeyRotationInfo;
 
-    #[test]
-    fn surbs_grow_old_even_if_their_correspondent_keeps_writing() {
-        let mut stream = Entropy::new([1; 32]).stream(Stream::Other(1));
+    /// Bytes of the address of the first hop of all SURBs here.
+    const LEN: usize = 7;
+    const TAG: SenderTag = SenderTag::from_bytes([1; 16]);
+
+    fn at(secs: u64) -> Instant {
+        Instant::START + Duration::from_secs(secs)
+    }
+
+    fn list(count: usize, rotation: KeyRotation) -> SurbList {
+        let mut stream = Entropy::new([1; 32]).stream(StreamOf::Other(1));
         let identity = Identity::generate(&mut stream);
         let own = Recipient {
             identity: *identity.identity.public(),
             encryption: identity.encryption.public(),
             gateway: *identity.identity.public(),
         };
-        let address = "10.0.0.1:1789".parse::<core::net::SocketAddr>().unwrap().into();
+        let address: NodeAddress = "10.0.0.1:1789".parse::<core::net::SocketAddr>().unwrap().into();
+        assert_eq!(address.encoded_len(), LEN);
         let hop = Hop { address, key: identity.encryption.public() };
         let surb = SphinxBuilder::new()
             .make_surb(&[hop; 4], &[Delay::default(); 4], &own.identity, &mut stream)
             .unwrap();
         let surb = ReplySurb { key: ReplyKey::draw(&mut stream), surb };
-        let mut peers = Peers::new(ReplyConfig::default(), &Limits::default());
-        let tag = SenderTag::from_bytes([1; 16]);
-        let list = |surbs| SurbList { surbs, rotation: KeyRotation::Odd };
-        peers.store(Instant::START, tag, list(vec![surb]), false);
-        let later = Instant::START + ReplyConfig::default().key_age_max;
-        peers.store(later, tag, list(vec![]), false);
-        assert!(peers.can_take(&tag, address.encoded_len(), Purpose::Request));
+        let mut bytes = Vec::new();
+        surb.encode(&mut bytes);
+        let surbs = (0..count).map(|_| ReplySurb::decode(&bytes).unwrap()).collect();
+        SurbList { surbs, rotation }
+    }
+
+    fn store(peers: &mut Peers, now: Instant, tag: u8, count: usize) {
+        let tag = SenderTag::from_bytes([tag; 16]);
+        peers.store(now, tag, list(count, KeyRotation::Odd), false);
+    }
+
+    fn held(peers: &Peers, tag: u8) -> usize {
+        peers.peers.get(&SenderTag::from_bytes([tag; 16])).map_or(0, |peer| peer.surbs.len())
+    }
+
+    fn peers(limits: Limits) -> Peers {
+        Peers::new(ReplyConfig::default(), &limits)
+    }
+
+    #[test]
+    fn surbs_grow_old_even_if_their_correspondent_keeps_writing() {
+        let mut peers = peers(Limits::default());
+        peers.store(at(0), TAG, list(1, KeyRotation::Odd), false);
+        let later = at(0) + ReplyConfig::default().key_age_max;
+        peers.store(later, TAG, list(0, KeyRotation::Odd), false);
+        let before = Instant::from_nanos(later.as_nanos() - 1);
+        assert!(peers.can_take(before, &TAG, LEN, Purpose::Request));
+        assert!(!peers.can_take(later, &TAG, LEN, Purpose::Request));
         peers.expire(later);
-        assert!(!peers.can_take(&tag, address.encoded_len(), Purpose::Request));
+        assert_eq!((peers.surbs_held, peers.surbs_dropped), (0, 1));
+    }
+
+    #[test]
+    fn data_leaves_the_reserve_alone_and_requests_use_it_up() {
+        let mut peers = peers(Limits::default());
+        store(&mut peers, at(0), 1, 7);
+        let mut take = |purpose| peers.take(at(1), &TAG, LEN, purpose).is_some();
+        assert!(take(Purpose::Data) && take(Purpose::Data));
+        assert!(!take(Purpose::Data));
+        assert!((0..5).all(|_| take(Purpose::Request)));
+        assert!(!take(Purpose::Request));
+    }
+
+    #[test]
+    fn a_request_from_the_reserve_goes_out_twice_a_second_or_two_apart() {
+        let mut peers = peers(Limits::default());
+        store(&mut peers, at(0), 1, 3);
+        let ask = peers.poll_request(at(1), &TAG, 4).unwrap();
+        assert_eq!(ask, Ask { amount: 10, is_from_reserve: true });
+        peers.requested(at(1), &TAG, 1, ask.amount);
+        assert_eq!(peers.poll_request(at(1), &TAG, 400), None);
+        assert_eq!(peers.poll_request(at(3), &TAG, 4), Some(ask));
+        peers.requested(at(3), &TAG, 2, ask.amount);
+        assert_eq!(peers.poll_request(at(4), &TAG, 4), None);
+        // what has not left when SURBs come stays here
+        assert_eq!(peers.store(at(5), TAG, list(10, KeyRotation::Odd), true), [1, 2]);
+        assert_eq!(peers.poll_request(at(5), &TAG, 4), None);
+    }
+
+    #[test]
+    fn a_lost_request_is_made_again() {
+        let mut peers = peers(Limits::default());
+        store(&mut peers, at(0), 1, 3);
+        let ask = peers.poll_request(at(1), &TAG, 1).unwrap();
+        peers.requested(at(1), &TAG, 1, ask.amount);
+        peers.request_sent(at(1), &TAG, 1);
+        peers.peers.get_mut(&TAG).unwrap().second = None;
+        assert_eq!(peers.poll_request(at(8), &TAG, 1), None);
+        // overdue, then a pause
+        assert_eq!(peers.poll_request(at(9), &TAG, 1), None);
+        assert!(peers.poll_request(at(12), &TAG, 1).is_some());
+        assert_eq!(peers.requests_lost, 1);
+    }
+
+    #[test]
+    fn heavy_use_asks_ahead_of_exhaustion() {
+        let mut peers = peers(Limits::default());
+        store(&mut peers, at(0), 1, 300);
+        assert_eq!(peers.poll_request(at(0), &TAG, 1), None);
+        for n in 0..200 {
+            let now = at(1) + Duration::from_millis(50) * n;
+            assert!(peers.take(now, &TAG, LEN, Purpose::Data).is_some());
+        }
+        // twenty a second for a round trip of four and a margin of three seconds
+        let ask = peers.poll_request(at(11), &TAG, 0);
+        assert_eq!(ask, None, "100 are enough at the beginning of the average");
+        for n in 0..50 {
+            let now = at(11) + Duration::from_millis(50) * n;
+            assert!(peers.take(now, &TAG, LEN, Purpose::Data).is_some());
+        }
+        let ask = peers.poll_request(at(14), &TAG, 0).unwrap();
+        assert!(!ask.is_from_reserve && ask.amount >= 20, "{ask:?}");
+    }
+
+    #[test]
+    fn nobody_is_asked_who_was_not_answered() {
+        let mut peers = peers(Limits::default());
+        store(&mut peers, at(0), 1, 1);
+        assert_eq!(peers.poll_request(at(1), &TAG, 0), None);
+        assert!(peers.poll_request(at(1), &TAG, 1).is_some());
+    }
+
+    #[test]
+    fn a_flood_of_surbs_costs_the_flooding_correspondents_and_nobody_else() {
+        let limits = Limits {
+            correspondents_max: 4,
+            surbs_per_correspondent_max: 50,
+            surbs_max: 100,
+            ..Limits::default()
+        };
+        let mut peers = peers(limits);
+        store(&mut peers, at(0), 1, 20);
+        for n in 0..10 {
+            for tag in 2..5 {
+                store(&mut peers, at(1 + n), tag, 40);
+            }
+        }
+        assert_eq!(held(&peers, 1), 20);
+        assert_eq!(peers.surbs_held, 100);
+        assert!((2..5).all(|tag| held(&peers, tag) <= 50));
+        assert_eq!(peers.surbs_dropped, 20 + 1200 - 100);
+    }
+
+    #[test]
+    fn new_correspondents_take_the_place_of_those_nobody_answers() {
+        let limits = Limits { correspondents_max: 3, ..Limits::default() };
+        let mut peers = peers(limits);
+        for tag in 1..=3 {
+            store(&mut peers, at(tag.into()), tag, 20);
+        }
+        assert_eq!(peers.poll_request(at(3), &TAG, 5), None);
+        for tag in 4..100 {
+            store(&mut peers, at(tag.into()), tag, 20);
+        }
+        assert!(peers.knows(&TAG));
+        assert_eq!((peers.peers.len(), peers.peers_dropped), (3, 96));
+        assert_eq!(peers.surbs_held, 60);
+    }
+
+    /// Epochs of 1000 s, rotations of two; rotation 1 begins at 0.
+    fn rotating() -> Peers {
+        let mut peers = peers(Limits::default());
+        let unix = UnixTime::from_secs(1_000_000);
+        let info = KeyRotationInfo {
+            validity_epochs: 2,
+            initial_epoch_id: 0,
+            current_epoch_id: 2,
+            current_epoch_start: unix,
+            epoch_duration: Duration::from_secs(1000),
+        };
+        peers.rotations.set(at(0), unix, info, (2, Some(unix)));
+        peers
+    }
+
+    #[test]
+    fn old_surbs_go_first_while_they_are_alive_and_are_never_used_when_dead() {
+        let mut peers = rotating();
+        peers.store(at(2001), TAG, list(2, KeyRotation::Even), false);
+        // an old one comes late
+        peers.store(at(2002), TAG, list(1, KeyRotation::Odd), false);
+        let taken = peers.take(at(2003), &TAG, LEN, Purpose::Request).unwrap();
+        assert_eq!(taken.1, KeyRotation::Odd);
+        peers.store(at(2004), TAG, list(1, KeyRotation::Odd), false);
+        let taken = peers.take(at(3000), &TAG, LEN, Purpose::Request).unwrap();
+        assert_eq!(taken.1, KeyRotation::Even);
+        peers.expire(at(3000));
+        assert_eq!(held(&peers, 1), 1);
+        // two rotations on the stamp is the right one again, and the SURB is dead
+        assert!(!peers.can_take(at(6001), &TAG, LEN, Purpose::Request));
+    }
+
+    #[test]
+    fn after_a_change_replacements_are_asked_for_with_old_surbs() {
+        let mut peers = rotating();
+        peers.store(at(100), TAG, list(20, KeyRotation::Odd), false);
+        assert_eq!(peers.poll_request(at(100), &TAG, 1), None);
+        assert_eq!(peers.poll_request(at(2010), &TAG, 0), None);
+        assert!(peers.poll_request(at(2400), &TAG, 0).is_some());
+    }
+
+    #[test]
+    fn before_a_change_only_what_is_needed_is_asked_for() {
+        let mut peers = rotating();
+        peers.store(at(1700), TAG, list(20, KeyRotation::Odd), false);
+        assert_eq!(peers.poll_request(at(1700), &TAG, 200).unwrap().amount, 50);
+        assert_eq!(peers.poll_request(at(1800), &TAG, 200).unwrap().amount, 10);
     }
 }

@@ -18,6 +18,9 @@ const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
 const BAD_FRAMES_MAX: u32 = 16;
 /// A session that lasted this long has worked: the next pause is a short one again.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// A link that leaves requests unanswered for longer may be dead: what is lost on it should not be
+/// anything that is used up by sending.
+const ANSWER_EXPECTED: Duration = Duration::from_secs(2);
 /// Pause after a claim that was not granted.
 const CLAIM_AGAIN: Duration = Duration::from_secs(60);
 
@@ -105,6 +108,12 @@ impl Session {
         if let State::Ready(ready) = &mut self.state {
             ready.expect(now, Request::Forward);
         }
+    }
+
+    /// True while the gateway answers what it is sent.
+    pub(in crate::client) fn is_answering(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Ready(ready)
+            if ready.waiting_since.is_none_or(|since| now.since(since) < ANSWER_EXPECTED))
     }
 
     /// True if so many requests are unanswered that no more packet may be sent.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::action::{Delivery, DeliveryOrigin};
+use super::usage::Usage;
 use crate::limits::Limits;
 use crate::message::{FragmentHeader, Inserted, Origin, Reassembler};
 use crate::time::Instant;
@@ -60,6 +61,15 @@ impl Inbox {
             Inserted::Complete { message, .. } => Arrival::Complete(Bytes::from(message)),
             Inserted::Dropped(_) => Arrival::Bad,
         }
+    }
+
+    /// Counts what is held.
+    pub(super) fn measure(&self, usage: &mut Usage) {
+        usage.inbox_messages = self.waiting.len();
+        usage.inbox_bytes = self.waiting_bytes;
+        usage.reassembly_sets = self.reassembler.sets();
+        usage.reassembly_bytes = self.reassembler.bytes();
+        usage.reassembly_finished = self.reassembler.remembered();
     }
 
     /// A message for the application. Gives it back as `Err` if there is no room for it.

@@ -22,6 +22,7 @@ mod session;
 mod stats;
 mod suite;
 mod upkeep;
+mod usage;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -33,6 +34,7 @@ pub use event::*;
 pub use pacer::{Pacer, Poisson};
 pub use stats::Stats;
 pub use suite::PacketSuite;
+pub use usage::Usage;
 
 use self::acks::Acks;
 use self::directory::{Directory, DirectoryOutput};

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::acks::FragmentKey;
 use super::event::{Lane, MessageId};
 use super::outgoing::{Class, Destination, Draft, OutgoingMessage};
+use super::usage::Usage;
 use crate::entropy::Stream;
 use crate::limits::{CONTROL_BYTES_MAX, CONTROL_MESSAGES_MAX, Limits};
 use crate::message::{FragmentId, SenderTag, SetId};
@@ -96,6 +97,16 @@ impl Outbox {
     /// True if half of the capacity is free.
     pub(super) fn is_half_empty(&self) -> bool {
         self.users.len() <= self.messages_max / 2 && self.bytes <= self.bytes_max / 2
+    }
+
+    /// Counts what is held.
+    pub(super) fn measure(&self, usage: &mut Usage) {
+        usage.outbox_messages = self.users.len();
+        usage.outbox_bytes = self.bytes;
+        usage.control_messages = self.messages.len() - self.users.len();
+        usage.control_bytes = self.control_bytes;
+        let fragments = self.messages.values().map(|message| message.fragments() as usize);
+        usage.fragments = fragments.sum();
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -144,6 +144,11 @@ impl Contacts {
         }
     }
 
+    /// Recipients known.
+    pub(super) fn len(&self) -> usize {
+        self.contacts.len()
+    }
+
     /// The number of the conversation with a recipient; the largest if there is none.
     pub(super) fn conversation(&self, recipient: &Recipient) -> u64 {
         self.contacts.get(recipient).map_or(u64::MAX, |contact| contact.conversation)

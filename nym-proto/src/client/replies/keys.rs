@@ -81,6 +81,11 @@ impl Keys {
         *self.counts.entry((contact, rotation)).or_default() += 1;
     }
 
+    /// Keys held.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Takes a key out for good.
     pub(super) fn remove(&mut self, digest: &ReplyDigest) -> Option<GivenKey> {
         let given = self.keys.remove(digest)?;

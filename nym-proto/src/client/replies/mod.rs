@@ -112,6 +112,13 @@ impl Replies {
         self.contacts.top_up(now, recipient, left)
     }
 
+    /// Counts what is held.
+    pub(super) fn measure(&self, usage: &mut crate::client::usage::Usage) {
+        usage.tags = self.contacts.len();
+        usage.reply_keys = self.keys.len();
+        self.peers.measure(usage);
+    }
+
     /// Drops what is too old: keys of SURBs given out, SURBs of a rotation that is over.
     pub(super) fn expire(&mut self, now: Instant) {
         self.keys.expire(now);

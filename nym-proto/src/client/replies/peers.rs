@@ -100,6 +100,14 @@ impl Peers {
         }
     }
 
+    /// Counts what is held.
+    pub(super) fn measure(&self, usage: &mut crate::client::usage::Usage) {
+        usage.correspondents = self.peers.len();
+        let held = self.peers.values().map(|peer| peer.surbs.len());
+        usage.surbs_per_correspondent = held.clone().max().unwrap_or_default();
+        usage.surbs = held.sum();
+    }
+
     /// True if this correspondent is known.
     pub(in crate::client) fn knows(&self, tag: &SenderTag) -> bool {
         self.peers.contains_key(tag)

@@ -116,6 +116,14 @@ impl Session {
             if ready.waiting_since.is_none_or(|since| now.since(since) < ANSWER_EXPECTED))
     }
 
+    /// Requests without an answer.
+    pub(in crate::client) fn unanswered(&self) -> usize {
+        match &self.state {
+            State::Ready(ready) => ready.outstanding.len(),
+            _ => 0,
+        }
+    }
+
     /// True if so many requests are unanswered that no more packet may be sent.
     pub(in crate::client) fn is_choked(&self) -> bool {
         matches!(&self.state, State::Ready(ready) if ready.outstanding.len() >= self.requests_max)

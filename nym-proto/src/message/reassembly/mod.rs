@@ -220,6 +220,12 @@ impl Reassembler {
         self.pending.len()
     }
 
+    /// Fragments of finished sets that are remembered; never more than the limit.
+    #[must_use]
+    pub const fn remembered(&self) -> usize {
+        self.remembered
+    }
+
     /// Unfinished sets that were dropped to make room, since the beginning.
     #[must_use]
     pub fn evicted(&self) -> u64 {

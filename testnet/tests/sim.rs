@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use nym_proto::client::{DeliveryOrigin, GatewayChoice, Outcome};
 use nym_testnet::sim::campaign::{Report, Scenario};
-use nym_testnet::sim::faults::{FaultPlan, Kind, Parts, Silence};
+use nym_testnet::sim::faults::{FaultPlan, Kind, Parts};
 use nym_testnet::sim::model::{Rule, Violation};
-use nym_testnet::sim::{NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite};
+use nym_testnet::sim::{NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite, Ways};
 
 /// Long enough for whatever is expected.
 const SOON: Duration = Duration::from_secs(90);
@@ -114,7 +114,7 @@ fn a_client_notices_a_silent_connection_and_connects_again() {
     let alice = sim.add_client(|_| {});
     assert!(sim.run_until(SOON, |sim| sim.are_ready()));
     sim.run_for(Duration::from_secs(1));
-    sim.silence(alice, Silence::Both);
+    sim.silence(alice, Ways::Both);
     assert!(sim.run_until(SOON, |sim| !sim.client(alice).is_ready()));
     assert!(sim.run_until(SOON, |sim| sim.are_ready()));
     assert!(!sim.client(alice).lost_pushes().is_empty());
@@ -126,7 +126,7 @@ fn frames_stop_while_a_connection_stalls() {
     let alice = sim.add_client(|_| {});
     assert!(sim.run_until(SOON, |sim| sim.are_ready()));
     let frames = |sim: &Sim| sim.client(alice).written().len();
-    sim.stall(alice, Duration::from_secs(5));
+    sim.stall(alice, Ways::Both, Duration::from_secs(5));
     sim.run_for(Duration::from_secs(1));
     let before = frames(&sim);
     sim.run_for(Duration::from_secs(3));

@@ -336,6 +336,16 @@ impl Gateway {
         self.inner.unwrapper.rotate(self.inner.now);
     }
 
+    /// Whether bandwidth needs credentials from now on; see [`GatewayConfig`].
+    pub fn set_enforce_credentials(&mut self, enforce: bool) {
+        self.inner.enforce_credentials = enforce;
+    }
+
+    /// What clients were granted is used up: they have to claim anew.
+    pub fn expire_bandwidth(&mut self) {
+        self.inner.store.expire_bandwidth();
+    }
+
     /// The rotations whose keys are held.
     #[must_use]
     pub fn held_rotations(&self) -> HeldRotations {

@@ -92,6 +92,13 @@ impl GatewayStore {
         fits
     }
 
+    /// Voids what all clients were granted.
+    pub(crate) fn expire_bandwidth(&mut self) {
+        for record in self.clients.values_mut() {
+            record.bandwidth = BandwidthAccount::default();
+        }
+    }
+
     /// Forgets everything about a client. (protocol: gateway 13)
     pub(crate) fn forget(&mut self, client: &IdentityKey) {
         self.clients.remove(client);

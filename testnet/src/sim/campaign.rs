@@ -266,7 +266,11 @@ impl<'s> Run<'s> {
         self.sim.set_node_links(NodeLinks::default());
         self.sim.set_directory(DirectoryMode::Up);
         self.sim.hide(&[]);
+        for client in 0..self.sim.clients() {
+            self.sim.set_clocks(ClientIx(client), 0, 0);
+        }
         for gateway in 0..usize::from(self.scenario.sim.gateways) {
+            self.sim.set_grants(NodeIx::Gateway(gateway), true);
             self.sim.restart(NodeIx::Gateway(gateway), true);
         }
         for mix in 0..3 * usize::from(self.scenario.sim.mixes_per_layer) {

@@ -3,21 +3,10 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use super::links::{DEAD_LINK_TIMEOUT, LinkKey};
+use super::links::{DEAD_LINK_TIMEOUT, Link, LinkKey, Ways};
 use super::queue::{AtClient, AtGateway, Item};
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sim};
 use crate::gateway::GatewayStore;
-
-/// Which directions of a link go silent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Silence {
-    /// Nothing reaches the gateway.
-    Up,
-    /// Nothing reaches the client.
-    Down,
-    /// Nothing reaches anybody.
-    Both,
-}
 
 impl Sim {
     /// Cuts the client's connection: both ends are told, what is under way is lost.
@@ -30,27 +19,59 @@ impl Sim {
     /// The client's connection goes silent. Nobody is told; the gateway finds out by itself
     /// after two minutes, the client has to find out with its own means. The next connection
     /// works.
-    pub fn silence(&mut self, client: ClientIx, silence: Silence) {
+    pub fn silence(&mut self, client: ClientIx, ways: Ways) {
         let Some(key) = self.clients[client.0].link else {
             return;
         };
         if let Some(link) = self.links.get_mut(key) {
-            link.up.is_silent |= silence != Silence::Down;
-            link.down.is_silent |= silence != Silence::Up;
+            link.up.is_silent |= ways != Ways::Down;
+            link.down.is_silent |= ways != Ways::Up;
             let at = self.now + DEAD_LINK_TIMEOUT;
             self.queue.push(at, Item::AtGateway { link: key, what: AtGateway::Closed });
         }
     }
 
-    /// Nothing moves on the client's connection for this long, and its socket fills up. Then all
-    /// of it arrives.
-    pub fn stall(&mut self, client: ClientIx, time: Duration) {
+    /// Nothing moves on the client's connection for this long, in one direction or both, and the
+    /// sockets fill up. Then all of it arrives.
+    pub fn stall(&mut self, client: ClientIx, ways: Ways, time: Duration) {
         let now = self.now;
-        if let Some(key) = self.clients[client.0].link
-            && let Some(link) = self.links.get_mut(key)
-        {
-            link.stall(now, time);
+        if let Some(link) = self.link_mut(client) {
+            link.stall(now, ways, time);
         }
+    }
+
+    /// The reader at the end of the client's connection is slow: it takes one message per `gap`,
+    /// for this long, and what is written meanwhile piles up.
+    pub fn slow(&mut self, client: ClientIx, ways: Ways, gap: Duration, time: Duration) {
+        let now = self.now;
+        if let Some(link) = self.link_mut(client) {
+            link.slow(now, ways, gap, time);
+        }
+    }
+
+    /// The client's connection breaks in the middle of a message, after `after` more of them:
+    /// those arrive, the torn one does not, and both ends learn of the end only then.
+    pub fn tear(&mut self, client: ClientIx, ways: Ways, after: usize) {
+        if let Some(link) = self.link_mut(client) {
+            link.tear(ways, after);
+        }
+    }
+
+    /// Puts a client's clocks off, by these many milliseconds each from now on: the monotonic one
+    /// and the wall clock. Zero puts them right again.
+    pub fn set_clocks(&mut self, client: ClientIx, monotonic_ms: i64, wall_ms: i64) {
+        let host = &mut self.clients[client.0];
+        (host.clock_ms, host.wall_ms) = (monotonic_ms, wall_ms);
+        if !host.is_suspended {
+            self.arm_client(client.0);
+        }
+    }
+
+    /// The bandwidth a gateway has granted its clients is used up, and it refuses to grant more;
+    /// or it grants again.
+    pub fn set_grants(&mut self, gateway: NodeIx, grants: bool) {
+        let index = self.node_index(gateway);
+        self.nodes[index].set_grants(grants);
     }
 
     /// The client's machine sleeps for this long: nothing happens to the client until it wakes
@@ -138,7 +159,12 @@ impl Sim {
         self.drain_node(index);
     }
 
-    fn node_index(&self, node: NodeIx) -> usize {
+    fn link_mut(&mut self, client: ClientIx) -> Option<&mut Link> {
+        let key = self.clients[client.0].link?;
+        self.links.get_mut(key)
+    }
+
+    pub(super) fn node_index(&self, node: NodeIx) -> usize {
         match node {
             NodeIx::Gateway(index) => index,
             NodeIx::Mix(index) => usize::from(self.config.gateways) + index,

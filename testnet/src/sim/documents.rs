@@ -6,11 +6,16 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use nym_proto::client::FetchError;
 use nym_proto::entropy::Stream;
-use nym_proto::identity::IdentityKey;
+use nym_proto::identity::{IdentityKey, IdentityKeyPair};
 use nym_proto::time::UnixTime;
+use nym_proto::topology::directory::REWARDED_SET;
+use nym_proto::topology::{Layer, RewardedSet, Topology};
 
+use super::hostile_directory::spoil;
+use crate::blueprint::NodeRole;
 use crate::directory::{Directory, ListedNode};
 use crate::epoch::EpochClock;
+use crate::keys::SphinxKeys;
 
 /// How the directory answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,6 +29,16 @@ pub enum DirectoryMode {
     Stale(Duration),
     /// Each answer is correct, old, cut short, damaged, the wrong document, or an error.
     Garbage,
+    /// As if all nodes had other keys, their identities included.
+    OtherKeys,
+    /// As if every mix node were in the next layer.
+    OtherLayers,
+    /// Each document is of another epoch.
+    Inconsistent,
+    /// With documents made to do harm, now and then with a good one.
+    Hostile,
+    /// As it should, but this much later.
+    Slow(Duration),
 }
 
 /// The directory.
@@ -32,6 +47,8 @@ pub(super) struct Documents {
     listed: Vec<ListedNode>,
     epochs: EpochClock,
     directory: Directory,
+    /// What other networks' directories say: other keys, other layers.
+    others: [Directory; 2],
     pub(super) mode: DirectoryMode,
     stream: Stream,
 }
@@ -40,9 +57,26 @@ impl Documents {
     /// What its addresses begin with.
     const HOST: &'static str = "http://directory.sim";
 
-    pub(super) fn new(listed: Vec<ListedNode>, epochs: EpochClock, stream: Stream) -> Self {
+    pub(super) fn new(listed: Vec<ListedNode>, epochs: EpochClock, mut stream: Stream) -> Self {
         let directory = Directory::new(listed.clone(), epochs);
-        Self { listed, epochs, directory, mode: DirectoryMode::Up, stream }
+        let others = [
+            Directory::new(with_other_keys(&listed, &mut stream), epochs),
+            Directory::new(with_other_layers(&listed), epochs),
+        ];
+        Self { listed, epochs, directory, others, mode: DirectoryMode::Up, stream }
+    }
+
+    /// The network as it is.
+    pub(super) fn topology(&mut self, now: UnixTime) -> Option<Topology> {
+        self.directory.topology(now).ok()
+    }
+
+    /// How much later than usual an answer comes.
+    pub(super) fn delay(&self) -> Duration {
+        match self.mode {
+            DirectoryMode::Slow(delay) => delay,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Where clients find it.
@@ -58,19 +92,33 @@ impl Documents {
 
     pub(super) fn respond(&mut self, url: &str, now: UnixTime) -> Result<Bytes, FetchError> {
         match self.mode {
-            DirectoryMode::Up => self.answer(url, now),
+            DirectoryMode::Up | DirectoryMode::Slow(_) => self.answer(url, now),
             DirectoryMode::Down => Err(FetchError::Unreachable("the directory is down".to_owned())),
             DirectoryMode::Stale(age) => self.answer(url, before(now, age)),
             DirectoryMode::Garbage => self.garbage(url, now),
+            DirectoryMode::OtherKeys => answer_of(&mut self.others[0], url, now),
+            DirectoryMode::OtherLayers => answer_of(&mut self.others[1], url, now),
+            DirectoryMode::Inconsistent => {
+                let age = self.epochs.length.saturating_mul(self.stream.below(4) as u32);
+                self.answer(url, before(now, age))
+            }
+            DirectoryMode::Hostile => self.hostile(url, now),
         }
     }
 
     fn answer(&mut self, url: &str, now: UnixTime) -> Result<Bytes, FetchError> {
-        let target = url.strip_prefix(Self::HOST).unwrap_or_default();
-        let response = self.directory.respond(target, now);
-        match response.status {
-            200 => Ok(Bytes::from(response.body)),
-            status => Err(FetchError::Status(status)),
+        answer_of(&mut self.directory, url, now)
+    }
+
+    fn hostile(&mut self, url: &str, now: UnixTime) -> Result<Bytes, FetchError> {
+        let good = self.answer(url, now)?;
+        let rewarded = self.answer(&format!("{}/{REWARDED_SET}", Self::base_url()), now)?;
+        match (core::str::from_utf8(&good), RewardedSet::decode(&rewarded)) {
+            // several documents make a topology: most of them are good, so that the others count
+            (Ok(text), Ok(rewarded)) if self.stream.chance(0.4) => {
+                Ok(spoil(text, &rewarded, &mut self.stream).into())
+            }
+            _ => Ok(good),
         }
     }
 
@@ -101,6 +149,34 @@ impl Documents {
         }
         Ok(Bytes::from(body))
     }
+}
+
+fn answer_of(directory: &mut Directory, url: &str, now: UnixTime) -> Result<Bytes, FetchError> {
+    let target = url.strip_prefix(Documents::HOST).unwrap_or_default();
+    let response = directory.respond(target, now);
+    match response.status {
+        200 => Ok(Bytes::from(response.body)),
+        status => Err(FetchError::Status(status)),
+    }
+}
+
+fn with_other_keys(listed: &[ListedNode], stream: &mut Stream) -> Vec<ListedNode> {
+    let other = |node: &ListedNode| ListedNode {
+        identity: *IdentityKeyPair::generate(stream).public(),
+        sphinx: SphinxKeys::derived(stream.bytes()),
+        ..node.clone()
+    };
+    listed.iter().map(other).collect()
+}
+
+fn with_other_layers(listed: &[ListedNode]) -> Vec<ListedNode> {
+    let next = |role| match role {
+        NodeRole::Mix(Layer::One) => NodeRole::Mix(Layer::Two),
+        NodeRole::Mix(Layer::Two) => NodeRole::Mix(Layer::Three),
+        NodeRole::Mix(Layer::Three) => NodeRole::Mix(Layer::One),
+        NodeRole::Gateway => NodeRole::Gateway,
+    };
+    listed.iter().map(|node| ListedNode { role: next(node.role), ..node.clone() }).collect()
 }
 
 fn before(now: UnixTime, age: Duration) -> UnixTime {

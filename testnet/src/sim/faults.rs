@@ -7,8 +7,7 @@ use core::time::Duration;
 
 use nym_proto::entropy::Stream;
 
-pub use super::disturb::Silence;
-use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sim};
+use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sim, Ways};
 
 /// A kind of faults.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,12 +22,18 @@ pub enum Kind {
     Jitter,
     /// Connections of clients are cut.
     Cuts,
-    /// Connections of clients go silent.
+    /// Connections of clients break in the middle of a message.
+    Tears,
+    /// Connections of clients go silent, in one direction or both.
     Silence,
-    /// Connections of clients stall.
+    /// Connections of clients stall, in one direction or both.
     Stalls,
+    /// Gateways or clients read slowly.
+    SlowReaders,
     /// Clients sleep.
     Suspend,
+    /// Clocks of clients jump, forwards and back, each for itself.
+    ClockJumps,
     /// Gateways crash and keep their memory.
     GatewayCrash,
     /// Gateways crash and lose their memory.
@@ -39,32 +44,56 @@ pub enum Kind {
     DirectoryDown,
     /// The directory gives old answers.
     DirectoryStale,
-    /// The directory gives wrong answers.
+    /// Answers of the directory are damaged, cut short, or mixed up.
     DirectoryGarbage,
+    /// The directory describes another network: other keys, or other layers.
+    DirectoryWrong,
+    /// The directory's documents are of different epochs.
+    DirectoryInconsistent,
+    /// The directory's documents are made to do harm.
+    DirectoryHostile,
+    /// The directory takes its time.
+    DirectorySlow,
     /// A gateway or mix node is not listed for a while, though it runs.
     Unlisted,
+    /// The list of nodes changes all the time.
+    Churn,
+    /// The gateway of a client is not listed for a while.
+    OwnGatewayGone,
+    /// Bandwidth runs out, and gateways grant no more for a while.
+    NoBandwidth,
     /// Epochs are short: keys rotate at least three times.
     Rotation,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 26] = [
         Self::Loss,
         Self::Duplication,
         Self::Reordering,
         Self::Jitter,
         Self::Cuts,
+        Self::Tears,
         Self::Silence,
         Self::Stalls,
+        Self::SlowReaders,
         Self::Suspend,
+        Self::ClockJumps,
         Self::GatewayCrash,
         Self::MemoryLoss,
         Self::MixCrash,
         Self::DirectoryDown,
         Self::DirectoryStale,
         Self::DirectoryGarbage,
+        Self::DirectoryWrong,
+        Self::DirectoryInconsistent,
+        Self::DirectoryHostile,
+        Self::DirectorySlow,
         Self::Unlisted,
+        Self::Churn,
+        Self::OwnGatewayGone,
+        Self::NoBandwidth,
         Self::Rotation,
     ];
 
@@ -72,8 +101,13 @@ impl Kind {
     const fn probability(self) -> f64 {
         match self {
             Self::Rotation => 0.1,
-            Self::MemoryLoss | Self::DirectoryGarbage => 0.2,
-            _ => 0.35,
+            Self::MemoryLoss
+            | Self::DirectoryGarbage
+            | Self::DirectoryWrong
+            | Self::DirectoryInconsistent
+            | Self::DirectoryHostile
+            | Self::NoBandwidth => 0.15,
+            _ => 0.25,
         }
     }
 }
@@ -83,12 +117,18 @@ impl Kind {
 pub enum Fault {
     /// The connection is cut.
     Cut(ClientIx),
+    /// The connection breaks in the middle of a message, after this many more.
+    Tear(ClientIx, Ways, usize),
     /// The connection goes silent.
-    Silence(ClientIx, Silence),
+    Silence(ClientIx, Ways),
     /// The connection stalls.
-    Stall(ClientIx, Duration),
+    Stall(ClientIx, Ways, Duration),
+    /// The reader at the end takes one message in this long, for this long.
+    Slow(ClientIx, Ways, Duration, Duration),
     /// The client sleeps.
     Suspend(ClientIx, Duration),
+    /// The client's clocks are off by this many milliseconds.
+    Clocks(ClientIx, i64, i64),
     /// The node crashes.
     Crash(NodeIx),
     /// The node comes back; with its memory or not.
@@ -97,6 +137,10 @@ pub enum Fault {
     Directory(DirectoryMode),
     /// These nodes are not listed.
     Hide(Vec<NodeIx>),
+    /// The client's gateway is not listed.
+    HideGatewayOf(ClientIx),
+    /// Bandwidth has run out and is not granted any more; or it is granted again.
+    Grants(NodeIx, bool),
 }
 
 impl Fault {
@@ -104,13 +148,20 @@ impl Fault {
     pub fn apply(&self, sim: &mut Sim) {
         match self {
             Self::Cut(client) => sim.cut(*client),
-            Self::Silence(client, silence) => sim.silence(*client, *silence),
-            Self::Stall(client, time) => sim.stall(*client, *time),
+            Self::Tear(client, ways, after) => sim.tear(*client, *ways, *after),
+            Self::Silence(client, ways) => sim.silence(*client, *ways),
+            Self::Stall(client, ways, time) => sim.stall(*client, *ways, *time),
+            Self::Slow(client, ways, gap, time) => sim.slow(*client, *ways, *gap, *time),
+            Self::Clocks(client, monotonic, wall) => sim.set_clocks(*client, *monotonic, *wall),
             Self::Suspend(client, time) => sim.suspend(*client, *time),
             Self::Crash(node) => sim.crash(*node),
             Self::Restart(node, with_memory) => sim.restart(*node, *with_memory),
             Self::Directory(mode) => sim.set_directory(*mode),
             Self::Hide(nodes) => sim.hide(nodes),
+            Self::HideGatewayOf(client) => {
+                sim.hide(&sim.gateway_of(*client).into_iter().collect::<Vec<_>>())
+            }
+            Self::Grants(gateway, grants) => sim.set_grants(*gateway, *grants),
         }
     }
 }
@@ -203,24 +254,36 @@ impl Draft<'_> {
         let (at, short) = self.span(Duration::from_secs(30));
         let (_, long) = self.span(Duration::from_secs(90));
         let end = at + short;
+        let ways = [Ways::Up, Ways::Down, Ways::Both][self.stream.index(3)];
         match kind {
             Kind::Loss | Kind::Duplication | Kind::Reordering | Kind::Jitter | Kind::Rotation => {}
             Kind::Cuts => self.faults.push((at, Fault::Cut(client))),
-            Kind::Silence => {
-                let silence = match self.stream.below(3) {
-                    0 => Silence::Up,
-                    1 => Silence::Down,
-                    _ => Silence::Both,
-                };
-                self.faults.push((at, Fault::Silence(client, silence)));
+            Kind::Tears => {
+                let after = self.stream.index(20);
+                self.faults.push((at, Fault::Tear(client, ways, after)));
             }
-            Kind::Stalls => self.faults.push((at, Fault::Stall(client, short))),
+            Kind::Silence => self.faults.push((at, Fault::Silence(client, ways))),
+            Kind::Stalls => self.faults.push((at, Fault::Stall(client, ways, short))),
+            Kind::SlowReaders => {
+                let gap = self.stream.up_to(Duration::from_millis(1000));
+                self.faults.push((at, Fault::Slow(client, ways, gap, short)));
+            }
             Kind::Suspend => {
                 let time = long.min(self.duration.saturating_sub(at));
                 self.faults.push((at, Fault::Suspend(client, time)));
                 if self.stream.chance(0.5) {
-                    self.faults.push((at, Fault::Silence(client, Silence::Both)));
+                    self.faults.push((at, Fault::Silence(client, Ways::Both)));
                 }
+            }
+            Kind::ClockJumps => {
+                let (monotonic, wall) = (self.jump(60), self.jump(7200));
+                let right = Fault::Clocks(client, 0, 0);
+                self.between(
+                    at,
+                    (at + long).min(self.duration),
+                    Fault::Clocks(client, monotonic, wall),
+                    right,
+                );
             }
             Kind::GatewayCrash => {
                 self.between(at, end, Fault::Crash(gateway), Fault::Restart(gateway, true))
@@ -235,11 +298,60 @@ impl Draft<'_> {
                 self.directory(at, long, DirectoryMode::Stale(age));
             }
             Kind::DirectoryGarbage => self.directory(at, long, DirectoryMode::Garbage),
+            Kind::DirectoryWrong => {
+                let mode = if self.stream.chance(0.5) {
+                    DirectoryMode::OtherKeys
+                } else {
+                    DirectoryMode::OtherLayers
+                };
+                self.directory(at, long, mode);
+            }
+            Kind::DirectoryInconsistent => self.directory(at, long, DirectoryMode::Inconsistent),
+            Kind::DirectoryHostile => self.directory(at, long, DirectoryMode::Hostile),
+            Kind::DirectorySlow => {
+                let delay = self.stream.up_to(Duration::from_secs(90));
+                self.directory(at, long, DirectoryMode::Slow(delay));
+            }
             Kind::Unlisted => {
                 let node = if self.stream.chance(0.5) { gateway } else { mix };
                 let end = (at + long * 4).min(self.duration);
                 self.between(at, end, Fault::Hide(vec![node]), Fault::Hide(Vec::new()));
             }
+            Kind::Churn => {
+                let mut at = at;
+                while at < self.duration {
+                    let hidden = self.some_nodes();
+                    self.faults.push((at, Fault::Hide(hidden)));
+                    at += Duration::from_secs(5) + self.stream.up_to(Duration::from_secs(60));
+                }
+                self.faults.push((self.duration, Fault::Hide(Vec::new())));
+            }
+            Kind::OwnGatewayGone => {
+                let end = (at + long * 4).min(self.duration);
+                self.between(at, end, Fault::HideGatewayOf(client), Fault::Hide(Vec::new()));
+            }
+            Kind::NoBandwidth => {
+                self.between(at, end, Fault::Grants(gateway, false), Fault::Grants(gateway, true));
+            }
+        }
+    }
+
+    /// A few nodes, drawn.
+    fn some_nodes(&mut self) -> Vec<NodeIx> {
+        let gateways = (0..self.parts.gateways).map(NodeIx::Gateway);
+        let nodes: Vec<_> = gateways.chain((0..self.parts.mixes).map(NodeIx::Mix)).collect();
+        let p = 0.5 * self.stream.unit();
+        nodes.into_iter().filter(|_| self.stream.chance(p)).collect()
+    }
+
+    /// Milliseconds of a jump of at most so many seconds, in one direction or the other.
+    fn jump(&mut self, seconds_max: i64) -> i64 {
+        let far = self.stream.up_to(Duration::from_secs(seconds_max.unsigned_abs()));
+        let far = i64::try_from(far.as_millis()).unwrap_or_default();
+        match self.stream.below(3) {
+            0 => far,
+            1 => -far,
+            _ => 0,
         }
     }
 

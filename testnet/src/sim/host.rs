@@ -6,7 +6,7 @@ use nym_proto::address::Recipient;
 use nym_proto::client::{
     Client, Connectivity, Delivery, Fact, MessageId, Outcome, Registration, StopReason,
 };
-use nym_proto::time::Instant;
+use nym_proto::time::{Instant, UnixTime};
 
 use super::links::LinkKey;
 use super::queue::AtClient;
@@ -27,6 +27,9 @@ pub struct SimClient {
     pub(super) machine: Client,
     pub(super) link: Option<LinkKey>,
     pub(super) timer: Option<Instant>,
+    /// How far the clocks are off.
+    pub(super) clock_ms: i64,
+    pub(super) wall_ms: i64,
     /// Ticks at one instant.
     pub(super) ticks: (Instant, u32),
     pub(super) is_suspended: bool,
@@ -50,6 +53,8 @@ impl SimClient {
             machine,
             link: None,
             timer: None,
+            clock_ms: 0,
+            wall_ms: 0,
             ticks: (Instant::START, 0),
             is_suspended: false,
             backlog: VecDeque::new(),
@@ -64,6 +69,21 @@ impl SimClient {
             stopped: None,
             writable: 0,
         }
+    }
+
+    /// What the client's own clock shows at an instant.
+    pub(super) fn clock(&self, now: Instant) -> Instant {
+        Instant::from_nanos(shifted(now.as_nanos(), self.clock_ms))
+    }
+
+    /// When the client's own clock shows this.
+    pub(super) fn at_clock(&self, at: Instant) -> Instant {
+        Instant::from_nanos(shifted(at.as_nanos(), -self.clock_ms))
+    }
+
+    /// What the client's wall clock shows.
+    pub(super) fn wall(&self, unix_time: UnixTime) -> UnixTime {
+        UnixTime::from_nanos(shifted(unix_time.as_nanos(), self.wall_ms))
     }
 
     /// The machine, for its getters.
@@ -156,4 +176,8 @@ impl SimClient {
     pub const fn ticks_at_once(&self) -> u32 {
         self.ticks.1
     }
+}
+
+fn shifted(nanos: u64, by_ms: i64) -> u64 {
+    nanos.saturating_add_signed(by_ms.saturating_mul(1_000_000))
 }

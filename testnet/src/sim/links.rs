@@ -17,29 +17,68 @@ pub(super) const DEAD_LINK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Messages a client can write into a stalled link before it is told that the socket is full.
 const SOCKET_BUFFER: usize = 8;
 
+/// The directions of a link that something happens to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ways {
+    /// From the client to the gateway.
+    Up,
+    /// From the gateway to the client.
+    Down,
+    /// Both.
+    Both,
+}
+
 /// One direction of a link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Direction {
     /// When the last message arrives.
     last_arrival: Instant,
     stalled_until: Instant,
+    /// Until then the other end takes one message per `gap`.
+    slow_until: Instant,
+    gap: Duration,
+    /// When the slow reader has taken everything.
+    free_at: Instant,
+    /// After this many more messages the link breaks in the middle of one.
+    tears_after: Option<usize>,
     /// Nothing arrives any more, and nobody is told.
     pub(super) is_silent: bool,
 }
 
 impl Direction {
-    const NEW: Self =
-        Self { last_arrival: Instant::START, stalled_until: Instant::START, is_silent: false };
+    const NEW: Self = Self {
+        last_arrival: Instant::START,
+        stalled_until: Instant::START,
+        slow_until: Instant::START,
+        gap: Duration::ZERO,
+        free_at: Instant::START,
+        tears_after: None,
+        is_silent: false,
+    };
 
     /// When what is written at `now` has been handed to the socket.
     pub(super) fn written_at(&self, now: Instant) -> Instant {
-        now.max(self.stalled_until)
+        now.max(self.stalled_until).max(self.free_at)
     }
 
     /// When a message written at `now` arrives: never before the one before it.
     pub(super) fn arrival(&mut self, now: Instant, latency: Duration) -> Instant {
+        if self.slow_until > now {
+            self.free_at = self.written_at(now) + self.gap;
+        }
         self.last_arrival = self.last_arrival.max(self.written_at(now) + latency);
         self.last_arrival
+    }
+
+    /// Counts a message. True if the link breaks in the middle of it.
+    pub(super) fn tears(&mut self) -> bool {
+        match self.tears_after.take() {
+            Some(0) => true,
+            left => {
+                self.tears_after = left.map(|left| left - 1);
+                false
+            }
+        }
     }
 }
 
@@ -74,16 +113,38 @@ impl Link {
         }
     }
 
-    pub(super) fn stall(&mut self, now: Instant, time: Duration) {
+    /// What is written arrives when the stall is over.
+    pub(super) fn stall(&mut self, now: Instant, ways: Ways, time: Duration) {
         let until = now + time;
-        self.up.stalled_until = self.up.stalled_until.max(until);
-        self.down.stalled_until = self.down.stalled_until.max(until);
+        self.each(ways, |way| way.stalled_until = way.stalled_until.max(until));
         self.backlog = 0;
+    }
+
+    /// The reader takes one message per `gap`, for a while.
+    pub(super) fn slow(&mut self, now: Instant, ways: Ways, gap: Duration, time: Duration) {
+        let until = now + time;
+        self.each(ways, |way| (way.slow_until, way.gap) = (until, gap));
+        self.backlog = 0;
+    }
+
+    /// The link breaks in the middle of a message.
+    pub(super) fn tear(&mut self, ways: Ways, after: usize) {
+        self.each(ways, |way| way.tears_after = Some(after));
+    }
+
+    fn each(&mut self, ways: Ways, mut change: impl FnMut(&mut Direction)) {
+        if ways != Ways::Down {
+            change(&mut self.up);
+        }
+        if ways != Ways::Up {
+            change(&mut self.down);
+        }
     }
 
     /// The client writes a message. True if this fills its socket.
     pub(super) fn fills(&mut self, now: Instant) -> bool {
-        if self.up.stalled_until <= now {
+        if self.up.written_at(now) <= now {
+            self.backlog = 0;
             return false;
         }
         self.backlog += 1;

@@ -39,6 +39,8 @@ pub enum Rule {
     /// message. Or the recipient's gateway has lost its memory while messages were stored for
     /// the recipient.
     AcknowledgedIsDelivered,
+    /// No collection of a client holds more than its limit.
+    WithinLimits,
     /// A client does not ask to be woken at the same instant without end.
     Progress,
     /// A client ends only when it is told to.
@@ -200,6 +202,11 @@ impl Model {
             if client.ticks_at_once() > TICKS_MAX {
                 let detail = format!("client {index} asks for ticks without end");
                 return Err(Violation { rule: Rule::Progress, at: sim.now(), detail });
+            }
+            let machine = client.machine();
+            if let Some((name, held, max)) = machine.usage().excess(machine.limits()) {
+                let detail = format!("client {index} holds {held} {name}, its limit is {max}");
+                return Err(Violation { rule: Rule::WithinLimits, at: sim.now(), detail });
             }
             for (at, delivery) in &client.deliveries()[seen.deliveries..] {
                 self.delivered(sim, ClientIx(index), *at, &delivery.data, delivery.origin)?;

@@ -24,6 +24,8 @@ pub(super) struct Node {
     /// Of a gateway that is down.
     pub(super) store: GatewayStore,
     pub(super) timer: Option<Instant>,
+    /// A gateway grants bandwidth without credentials.
+    grants: bool,
     runs: u32,
     /// Nodes that have a connection to this one.
     connected: BTreeSet<LinkId>,
@@ -47,6 +49,7 @@ impl Node {
             machine: None,
             store: GatewayStore::new(),
             timer: None,
+            grants: true,
             runs: 0,
             connected: BTreeSet::new(),
         }
@@ -75,7 +78,7 @@ impl Node {
                     seed,
                     schedule,
                     egress: Egress::Open,
-                    enforce_credentials: false,
+                    enforce_credentials: !self.grants,
                     limits: GatewayLimits::default(),
                 };
                 let (keys, store) = (self.plan.gateway_keys(), core::mem::take(&mut self.store));
@@ -104,6 +107,17 @@ impl Node {
         }
         self.connected.clear();
         self.timer = None;
+    }
+
+    /// A gateway's clients have used up what they were granted, and get no more; or do again.
+    pub(super) fn set_grants(&mut self, grants: bool) {
+        self.grants = grants;
+        if let Some(Machine::Gateway(gateway)) = &mut self.machine {
+            gateway.set_enforce_credentials(!grants);
+            if !grants {
+                gateway.expire_bandwidth();
+            }
+        }
     }
 
     pub(super) fn packet(&mut self, now: Instant, from: usize, bytes: &[u8]) {

@@ -7,7 +7,7 @@ use nym_proto::client::{
     self, Action, ConnectionId, Delivery, Event, Fact, Record, Refused, WsFrame,
 };
 use nym_proto::message::ACK_LEN;
-use nym_proto::time::Instant;
+use nym_proto::time::{Instant, UnixTime};
 
 use super::host::LostPush;
 use super::links::{Link, LinkKey};
@@ -54,7 +54,8 @@ impl Sim {
                 self.note(&[2, client as u64], url.as_bytes());
                 let result = self.documents.respond(&url, self.unix_time());
                 let what = AtClient::Fetched { fetch, result };
-                self.send_client(self.now + self.config.directory_latency, client, what);
+                let delay = self.config.directory_latency + self.documents.delay();
+                self.send_client(self.now + delay, client, what);
             }
         }
     }
@@ -93,7 +94,7 @@ impl Sim {
         }
         host.timer = None;
         let backlog = core::mem::take(&mut host.backlog);
-        let unix_time = self.unix_time();
+        let unix_time = self.wall_of(client);
         let _ = self.client_event(client, Event::NetworkChanged { unix_time });
         for what in backlog {
             self.at_client(client, what);
@@ -108,7 +109,7 @@ impl Sim {
         let event = match what {
             AtClient::Connected(link) if is_current(self, link) => Event::GatewayConnected {
                 connection: self.connection_of(link),
-                unix_time: self.unix_time(),
+                unix_time: self.wall_of(client),
             },
             AtClient::NotConnected(connection) => {
                 Event::GatewayClosed { connection, reason: "connection refused".to_owned() }
@@ -134,11 +135,15 @@ impl Sim {
                 Event::GatewayClosed { connection: self.connection_of(link), reason }
             }
             AtClient::Fetched { fetch, result } => {
-                Event::Fetched { fetch, result, unix_time: self.unix_time() }
+                Event::Fetched { fetch, result, unix_time: self.wall_of(client) }
             }
             _ => return,
         };
         let _ = self.client_event(client, event);
+    }
+
+    fn wall_of(&self, client: usize) -> UnixTime {
+        self.clients[client].wall(self.unix_time())
     }
 
     fn connection_of(&self, link: LinkKey) -> ConnectionId {
@@ -154,7 +159,8 @@ impl Sim {
 
     pub(super) fn client_event(&mut self, client: usize, event: Event) -> Result<(), Refused> {
         self.note_event(client, &event);
-        let result = self.clients[client].machine.handle(self.now, event);
+        let now = self.clients[client].clock(self.now);
+        let result = self.clients[client].machine.handle(now, event);
         self.trace.word(u64::from(result.is_err()));
         self.drain_client(client);
         result
@@ -188,7 +194,8 @@ impl Sim {
 
     pub(super) fn arm_client(&mut self, client: usize) {
         let host = &mut self.clients[client];
-        let deadline = host.machine.next_deadline().map(|deadline| deadline.at.max(self.now));
+        let deadline = host.machine.next_deadline();
+        let deadline = deadline.map(|deadline| host.at_clock(deadline.at).max(self.now));
         if host.timer != deadline {
             host.timer = deadline;
             if let Some(at) = deadline {
@@ -216,7 +223,7 @@ impl Sim {
                 self.keep_delivery(client, delivery);
                 let host = &mut self.clients[client];
                 // polling goes on, so what this makes room for comes out
-                let _ = host.machine.handle(now, Event::Taken(1));
+                let _ = host.machine.handle(host.clock(now), Event::Taken(1));
             }
             Action::SetTimer(deadline) => {
                 self.trace.word(deadline.map_or(u64::MAX, |deadline| deadline.at.as_nanos()));
@@ -307,12 +314,30 @@ impl Sim {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        if link.up.tears() {
+            return self.break_off(key);
+        }
         if link.fills(self.now) {
             let writable_at = link.up.written_at(self.now);
             self.send_client(self.now, client, AtClient::Blocked(key));
             self.send_client(writable_at, client, AtClient::Writable(key));
         }
         self.send_gateway(key, AtGateway::Frame(frame));
+    }
+
+    /// A link breaks in the middle of a message: both ends learn of it after what was under way.
+    fn break_off(&mut self, key: LinkKey) {
+        let delay = self.client_delay();
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        // what comes after the break gets nowhere
+        (link.up.is_silent, link.down.is_silent) = (true, true);
+        let client = link.client;
+        let up = link.up.arrival(self.now, delay);
+        let down = link.down.arrival(self.now, delay);
+        self.queue.push(up, Item::AtGateway { link: key, what: AtGateway::Closed });
+        self.send_client(down.max(up), client, AtClient::Closed(key));
     }
 
     fn client_delay(&mut self) -> Duration {
@@ -397,6 +422,12 @@ impl Sim {
                 self.lose_push(client, &frame, push);
             }
             return;
+        }
+        if matches!(&action, gateway::Action::Send { .. }) && link.down.tears() {
+            if let gateway::Action::Send { frame, .. } = action {
+                self.lose_push(client, &frame, push);
+            }
+            return self.break_off(key);
         }
         let at = link.down.arrival(now, delay);
         if is_push && self.is_sabotaged(Sabotage::LosePushes) {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use nym_proto::client::{DeliveryOrigin, GatewayChoice, Outcome};
+use nym_proto::client::{DeliveryOrigin, Fact, GatewayChoice, Outcome};
 use nym_testnet::sim::campaign::{Report, Scenario};
 use nym_testnet::sim::faults::{FaultPlan, Kind, Parts};
+use nym_testnet::sim::hostile_gateway::{Malice, Mischief};
+use nym_testnet::sim::hostile_sender::{Attack, HOSTILE};
 use nym_testnet::sim::model::{Rule, Violation};
-use nym_testnet::sim::{NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite, Ways};
+use nym_testnet::sim::{DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite, Ways};
 
 /// Long enough for whatever is expected.
 const SOON: Duration = Duration::from_secs(90);
@@ -62,6 +64,7 @@ fn the_same_seed_gives_the_same_trace_and_another_seed_another_one() {
 
 #[test]
 fn broken_rules_are_noticed() {
+    assert_eq!(sabotaged(Sabotage::Hoard).rule, Rule::WithinLimits);
     assert_eq!(sabotaged(Sabotage::DeliverTwice).rule, Rule::AtMostOnce);
     assert_eq!(sabotaged(Sabotage::Damage).rule, Rule::Intact);
     assert_eq!(sabotaged(Sabotage::Isolate).rule, Rule::Liveness);
@@ -187,4 +190,143 @@ fn a_client_may_be_configured_in_every_respect() {
     let bob = sim.add_client(|config| config.gateway = GatewayChoice::Given(gateway));
     assert!(sim.run_until(SOON, |sim| sim.are_ready()));
     assert_eq!(sim.gateway_of(bob), Some(NodeIx::Gateway(0)));
+}
+
+#[test]
+fn a_connection_torn_in_the_middle_of_a_message_ends_and_is_replaced() {
+    for ways in [Ways::Up, Ways::Down] {
+        let mut sim = sim();
+        let alice = sim.add_client(|_| {});
+        assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+        sim.tear(alice, ways, 3);
+        assert!(sim.run_until(SOON, |sim| !sim.client(alice).is_ready()), "{ways:?}");
+        assert!(sim.run_until(SOON, |sim| sim.are_ready()), "{ways:?}");
+    }
+}
+
+#[test]
+fn a_slow_gateway_holds_up_what_the_client_writes() {
+    let mut sim = sim();
+    let alice = sim.add_client(|_| {});
+    assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+    let frames = |sim: &Sim| sim.client(alice).written().len();
+    sim.run_for(Duration::from_secs(5));
+    let before = frames(&sim);
+    sim.run_for(Duration::from_secs(5));
+    let usual = frames(&sim) - before;
+    sim.slow(alice, Ways::Up, Duration::from_millis(500), Duration::from_secs(10));
+    sim.run_for(Duration::from_secs(5));
+    let before = frames(&sim);
+    sim.run_for(Duration::from_secs(5));
+    assert!((frames(&sim) - before) * 4 < usual, "{usual}");
+}
+
+#[test]
+fn clocks_that_jump_neither_stop_a_client_nor_cost_it_its_session() {
+    for jump in [-5_000, 5_000] {
+        let mut sim = sim();
+        let alice = sim.add_client(|_| {});
+        assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+        sim.run_for(Duration::from_secs(2));
+        let before = sim.client(alice).written().len();
+        sim.set_clocks(alice, jump, 0);
+        sim.run_for(Duration::from_secs(1));
+        let stood_still = sim.client(alice).written().len() - before;
+        // a clock put back stands still for the client, one put forward goes on
+        assert_eq!(stood_still < 5, jump < 0, "{jump}: {stood_still}");
+        sim.run_for(Duration::from_secs(20));
+        assert!(sim.are_ready());
+        assert!(sim.client(alice).written().len() > before + 500);
+    }
+}
+
+#[test]
+fn a_client_without_bandwidth_is_served_again_once_it_is_granted() {
+    let mut sim = sim();
+    let (alice, bob) = (sim.add_client(|_| {}), sim.add_client(|_| {}));
+    assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+    sim.set_grants(NodeIx::Gateway(0), false);
+    let id = sim.send_plain(alice, bob, "paid for?").unwrap();
+    sim.run_for(Duration::from_secs(20));
+    assert!(!sim.is_acknowledged(alice, id));
+    sim.set_grants(NodeIx::Gateway(0), true);
+    assert!(sim.run_until(2 * SOON, |sim| sim.is_acknowledged(alice, id)));
+}
+
+#[test]
+fn every_way_a_directory_can_lie_shows_and_passes() {
+    let modes = [
+        DirectoryMode::OtherKeys,
+        DirectoryMode::OtherLayers,
+        DirectoryMode::Inconsistent,
+        DirectoryMode::Hostile,
+        DirectoryMode::Slow(Duration::from_secs(70)),
+    ];
+    for mode in modes {
+        let mut sim = sim();
+        let (alice, bob) = (sim.add_client(|_| {}), sim.add_client(|_| {}));
+        assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+        let before = sim.client(alice).machine().topology().cloned();
+        let failures = |sim: &Sim| {
+            let failed = |(_, fact): &&(_, Fact)| matches!(fact, Fact::DirectoryFailed { .. });
+            sim.client(alice).facts().iter().filter(failed).count()
+        };
+        sim.set_directory(mode);
+        sim.run_for(Duration::from_secs(420));
+        let is_changed = sim.client(alice).machine().topology().cloned() != before;
+        assert!(is_changed || failures(&sim) > 0, "{mode:?}");
+        sim.set_directory(DirectoryMode::Up);
+        sim.run_for(Duration::from_secs(420));
+        assert!(sim.are_ready(), "{mode:?}");
+        let id = sim.send_plain(alice, bob, "through").unwrap();
+        assert!(sim.run_until(SOON, |sim| sim.is_acknowledged(alice, id)), "{mode:?}");
+    }
+}
+
+#[test]
+fn a_client_survives_all_the_mischief_of_its_gateway() {
+    for kind in Mischief::ALL {
+        let mut sim = sim();
+        let (alice, bob) = (sim.add_client(|_| {}), sim.add_client(|_| {}));
+        assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+        let gateway = NodeIx::Gateway(0);
+        let chance = if kind == Mischief::Version { 1.0 } else { 0.05 };
+        sim.corrupt(gateway, Some(Malice { kinds: vec![kind], chance }));
+        sim.cut(alice);
+        sim.run_for(Duration::from_secs(30));
+        assert!(matches!(sim.mischief(gateway)[..], [(done, 1..)] if done == kind), "{kind:?}");
+        sim.corrupt(gateway, None);
+        assert!(sim.run_until(2 * SOON, |sim| sim.are_ready()), "{kind:?}");
+        let id = sim.send_plain(alice, bob, "still here").unwrap();
+        assert!(sim.run_until(2 * SOON, |sim| sim.is_acknowledged(alice, id)), "{kind:?}");
+    }
+}
+
+#[test]
+fn hostile_senders_are_heard_only_as_themselves() {
+    let mut sim = sim();
+    let (alice, bob) = (sim.add_client(|_| {}), sim.add_client(|_| {}));
+    assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+    let mallory = sim.add_hostile_sender(NodeIx::Gateway(0));
+    let recipient = sim.hostile_address(mallory).unwrap();
+    let target = nym_proto::client::Target::Anonymous { recipient, surbs: 20 };
+    let id = sim.send(alice, target, "hello, stranger").unwrap();
+    assert!(sim.run_until(SOON, |sim| sim.is_acknowledged(alice, id)));
+    for attack in Attack::ALL {
+        sim.attack(mallory, alice, attack);
+        sim.run_for(Duration::from_secs(4));
+    }
+    assert_eq!(sim.attacks(mallory), Attack::ALL);
+    let heard = sim.client(alice).deliveries();
+    assert!(heard.iter().any(|(_, d)| d.origin == DeliveryOrigin::Reply(recipient)));
+    let is_hostile = |data: &[u8]| data.starts_with(&HOSTILE) || data.ends_with(&HOSTILE);
+    assert!(heard.iter().all(|(_, delivery)| is_hostile(&delivery.data)));
+    assert!(heard.len() as u64 <= sim.hostile_messages());
+    let stats = sim.client(alice).machine().stats();
+    assert!(stats.bad_packets > 0 && stats.bad_messages > 0, "{stats:?}");
+    assert!(stats.duplicate_fragments > 0 && stats.surb_requests_refused > 0, "{stats:?}");
+    let id = sim.send_anonymous(bob, alice, "are you well?").unwrap();
+    assert!(sim.run_until(SOON, |sim| sim.is_acknowledged(bob, id)));
+    sim.run_for(Duration::from_secs(2));
+    assert!(sim.has_received(alice, b"are you well?"));
 }

@@ -346,6 +346,11 @@ impl Gateway {
         self.inner.store.expire_bandwidth();
     }
 
+    /// Takes the messages stored for a client, as if they had been delivered.
+    pub(crate) fn take_stored(&mut self, client: &IdentityKey) -> Vec<Bytes> {
+        self.inner.store.take(client)
+    }
+
     /// The rotations whose keys are held.
     #[must_use]
     pub fn held_rotations(&self) -> HeldRotations {

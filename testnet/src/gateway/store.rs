@@ -107,6 +107,14 @@ impl GatewayStore {
         }
     }
 
+    /// Takes the messages of a client out.
+    pub(crate) fn take(&mut self, client: &IdentityKey) -> Vec<Bytes> {
+        let messages = self.messages.remove(client.as_bytes()).unwrap_or_default();
+        let taken: Vec<Bytes> = messages.into_iter().map(|message| message.data).collect();
+        self.message_bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+        taken
+    }
+
     /// Keeps a message. False if there is no room.
     pub(crate) fn keep(
         &mut self,

@@ -14,7 +14,7 @@ use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::time::Instant;
 
 use super::faults::{FaultPlan, Kind, Parts};
-use super::model::{Manner, Model, Rule, Tally, Violation};
+use super::model::{Manner, Model, OUTSIDER, Rule, Tally, Violation};
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite};
 
 /// How long it may take after the last fault until every pair of clients has exchanged a message
@@ -194,6 +194,9 @@ impl<'s> Run<'s> {
         for traffic in &scenario.clients {
             sim.add_client(|config| config.traffic = *traffic);
         }
+        if scenario.plan.kinds.contains(&Kind::HostileSender) {
+            sim.add_hostile_sender(NodeIx::Gateway(0));
+        }
         let stream = Entropy::new(whole(scenario.seed)).stream(Purpose::Other(u32::MAX - 2));
         Self { scenario, sim, model: Model::new(), stream, starved: 0 }
     }
@@ -271,6 +274,7 @@ impl<'s> Run<'s> {
         }
         for gateway in 0..usize::from(self.scenario.sim.gateways) {
             self.sim.set_grants(NodeIx::Gateway(gateway), true);
+            self.sim.corrupt(NodeIx::Gateway(gateway), None);
             self.sim.restart(NodeIx::Gateway(gateway), true);
         }
         for mix in 0..3 * usize::from(self.scenario.sim.mixes_per_layer) {
@@ -395,7 +399,13 @@ impl<'s> Run<'s> {
         if self.sim.client(from).is_suspended() {
             return;
         }
-        let target = match (manner, self.sim.client(to).address()) {
+        // hostile senders are written to as well
+        let hostile = self.sim.hostile_address(0).filter(|_| self.stream.chance(0.15));
+        let (to, address) = match hostile {
+            Some(address) => (OUTSIDER, Some(address)),
+            None => (to, self.sim.client(to).address()),
+        };
+        let target = match (manner, address) {
             (Manner::Reply, _) => {
                 let tags: Vec<_> = self.model.tags_of(from).collect();
                 let Some((tag, owner)) = tags.get(self.stream.index(tags.len())) else {

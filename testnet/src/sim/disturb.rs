@@ -3,6 +3,13 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+use nym_proto::address::Recipient;
+use nym_proto::client::WsFrame;
+use nym_proto::entropy::Purpose;
+
+use super::host::LostPush;
+use super::hostile_gateway::{HostileGateway, Malice, Mischief};
+use super::hostile_sender::{Attack, HostileSender};
 use super::links::{DEAD_LINK_TIMEOUT, Link, LinkKey, Ways};
 use super::queue::{AtClient, AtGateway, Item};
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sim};
@@ -109,6 +116,120 @@ impl Sim {
             }
         }
         self.start_node(index);
+    }
+
+    /// A gateway means harm from now on, or behaves again.
+    pub fn corrupt(&mut self, gateway: NodeIx, malice: Option<Malice>) {
+        let index = self.node_index(gateway);
+        match malice {
+            Some(malice) => {
+                let hostile = HostileGateway::new(malice, self.builder());
+                self.hostile.insert(index, hostile);
+            }
+            None => {
+                self.hostile.remove(&index);
+            }
+        }
+    }
+
+    /// How often a gateway that means harm has done what so far.
+    #[must_use]
+    pub fn mischief(&self, gateway: NodeIx) -> Vec<(Mischief, u64)> {
+        let hostile = self.hostile.get(&self.node_index(gateway));
+        let done = hostile.into_iter().flat_map(|hostile| hostile.done);
+        Mischief::ALL.into_iter().zip(done).filter(|(_, times)| *times > 0).collect()
+    }
+
+    /// A message for a client leaves a gateway that means harm.
+    pub(super) fn tamper(&mut self, key: LinkKey, frame: WsFrame, push: LostPush) {
+        let delay = self.config.client_latency;
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let (client, gateway) = (link.client, link.gateway);
+        let Some(hostile) = self.hostile.get_mut(&gateway) else {
+            return;
+        };
+        let address = self.clients[client].machine.address();
+        let shared = address.and_then(|address| self.nodes[gateway].shared_key(&address.identity));
+        let tampered = hostile.tamper(frame.clone(), shared.as_ref(), &mut self.mischief);
+        for (frame, late, is_overtaken) in tampered.frames {
+            let at = if is_overtaken {
+                self.now + delay + late
+            } else {
+                link.down.arrival(self.now, delay + late)
+            };
+            let what = AtClient::Frame { link: key, frame, push };
+            self.queue.push(at, Item::AtClient { client, what });
+        }
+        if tampered.is_lost {
+            self.lose_push(client, &frame, push);
+        }
+    }
+
+    /// A message of a client arrives at a gateway, which may mean harm.
+    pub(super) fn take_frame(&mut self, gateway: usize, frame: WsFrame) -> Option<WsFrame> {
+        match self.hostile.get_mut(&gateway) {
+            Some(hostile) => hostile.take(frame, &mut self.mischief),
+            None => Some(frame),
+        }
+    }
+
+    /// Adds somebody who means harm, with an address at a gateway. It never connects: what is
+    /// written to it waits at the gateway, where it finds it.
+    pub fn add_hostile_sender(&mut self, gateway: NodeIx) -> usize {
+        let identity = *self.nodes[self.node_index(gateway)].plan.identity.public();
+        let stream = self.entropy.stream(Purpose::Other(900 + self.senders.len() as u32));
+        let builder = self.builder();
+        self.senders.push(HostileSender::new(identity, builder, stream));
+        self.senders.len() - 1
+    }
+
+    /// The address of a hostile sender.
+    #[must_use]
+    pub fn hostile_address(&self, sender: usize) -> Option<Recipient> {
+        self.senders.get(sender).map(|sender| sender.address)
+    }
+
+    /// Messages of hostile senders that may be delivered, as often as they were sent.
+    #[must_use]
+    pub fn hostile_messages(&self) -> u64 {
+        self.senders.iter().map(|sender| sender.composed).sum()
+    }
+
+    /// What a hostile sender has done.
+    #[must_use]
+    pub fn attacks(&self, sender: usize) -> &[Attack] {
+        self.senders.get(sender).map_or(&[], |sender| &sender.done)
+    }
+
+    /// A hostile sender attacks a client, if the client has an address.
+    pub fn attack(&mut self, sender: usize, victim: ClientIx, attack: Attack) {
+        let (now, unix_time) = (self.now, self.unix_time());
+        let (Some(topology), Some(victim), Some(mut hostile)) = (
+            self.documents.topology(unix_time),
+            self.clients[victim.0].address,
+            (sender < self.senders.len()).then(|| self.senders.swap_remove(sender)),
+        ) else {
+            return;
+        };
+        let own = hostile.address;
+        let gateway =
+            self.nodes.iter().position(|node| *node.plan.identity.public() == own.gateway);
+        for message in
+            gateway.map(|at| self.nodes[at].take_stored(&own.identity)).unwrap_or_default()
+        {
+            hostile.read(now, message.to_vec());
+        }
+        for (to, frame) in hostile.attack(attack, &topology, &victim) {
+            if let (Some(from), Some(to)) = (gateway, self.by_address.get(&to).copied()) {
+                let at = now + self.network.up_to(Duration::from_secs(2));
+                self.queue.push(at, Item::Packet { from, to, frame });
+            }
+        }
+        self.senders.push(hostile);
+        let last = self.senders.len() - 1;
+        self.senders.swap(sender, last);
     }
 
     /// True if a node runs.

@@ -7,6 +7,8 @@ use core::time::Duration;
 
 use nym_proto::entropy::Stream;
 
+use super::hostile_gateway::{Malice, Mischief};
+use super::hostile_sender::Attack;
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sim, Ways};
 
 /// A kind of faults.
@@ -62,13 +64,17 @@ pub enum Kind {
     OwnGatewayGone,
     /// Bandwidth runs out, and gateways grant no more for a while.
     NoBandwidth,
+    /// Gateways mean harm.
+    HostileGateway,
+    /// Somebody sends packets that mean harm.
+    HostileSender,
     /// Epochs are short: keys rotate at least three times.
     Rotation,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Loss,
         Self::Duplication,
         Self::Reordering,
@@ -94,6 +100,8 @@ impl Kind {
         Self::Churn,
         Self::OwnGatewayGone,
         Self::NoBandwidth,
+        Self::HostileGateway,
+        Self::HostileSender,
         Self::Rotation,
     ];
 
@@ -106,6 +114,7 @@ impl Kind {
             | Self::DirectoryWrong
             | Self::DirectoryInconsistent
             | Self::DirectoryHostile
+            | Self::HostileGateway
             | Self::NoBandwidth => 0.15,
             _ => 0.25,
         }
@@ -141,6 +150,10 @@ pub enum Fault {
     HideGatewayOf(ClientIx),
     /// Bandwidth has run out and is not granted any more; or it is granted again.
     Grants(NodeIx, bool),
+    /// The gateway means harm; or behaves again.
+    Corrupt(NodeIx, Option<Malice>),
+    /// The hostile sender attacks the client.
+    Attack(ClientIx, Attack),
 }
 
 impl Fault {
@@ -161,6 +174,8 @@ impl Fault {
             Self::HideGatewayOf(client) => {
                 sim.hide(&sim.gateway_of(*client).into_iter().collect::<Vec<_>>())
             }
+            Self::Corrupt(gateway, malice) => sim.corrupt(*gateway, malice.clone()),
+            Self::Attack(client, attack) => sim.attack(0, *client, *attack),
             Self::Grants(gateway, grants) => sim.set_grants(*gateway, *grants),
         }
     }
@@ -330,10 +345,31 @@ impl Draft<'_> {
                 let end = (at + long * 4).min(self.duration);
                 self.between(at, end, Fault::HideGatewayOf(client), Fault::Hide(Vec::new()));
             }
+            Kind::HostileGateway => {
+                let malice = self.malice();
+                let end = (at + long).min(self.duration);
+                let begins = Fault::Corrupt(gateway, Some(malice));
+                self.between(at, end, begins, Fault::Corrupt(gateway, None));
+            }
+            Kind::HostileSender => {
+                for _ in 0..5 {
+                    let at = self.stream.up_to(self.duration);
+                    let attack = Attack::ALL[self.stream.index(Attack::ALL.len())];
+                    let client = ClientIx(self.stream.index(self.parts.clients));
+                    self.faults.push((at, Fault::Attack(client, attack)));
+                }
+            }
             Kind::NoBandwidth => {
                 self.between(at, end, Fault::Grants(gateway, false), Fault::Grants(gateway, true));
             }
         }
+    }
+
+    /// Some kinds of mischief, weak more often than strong.
+    fn malice(&mut self) -> Malice {
+        let p = 0.2 + 0.5 * self.stream.unit();
+        let kinds = Mischief::ALL.into_iter().filter(|_| self.stream.chance(p)).collect();
+        Malice { kinds, chance: 0.3 * self.stream.unit() * self.stream.unit() }
     }
 
     /// A few nodes, drawn.

@@ -148,7 +148,11 @@ impl Link {
             return false;
         }
         self.backlog += 1;
-        self.backlog == SOCKET_BUFFER
+        let is_full = self.backlog == SOCKET_BUFFER;
+        if is_full {
+            self.backlog = 0;
+        }
+        is_full
     }
 }
 

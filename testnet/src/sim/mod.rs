@@ -33,6 +33,8 @@ mod documents;
 pub mod faults;
 mod host;
 mod hostile_directory;
+pub mod hostile_gateway;
+pub mod hostile_sender;
 mod links;
 pub mod model;
 mod nodes;
@@ -58,6 +60,8 @@ use nym_proto::time::{Instant, UnixTime};
 pub use self::documents::DirectoryMode;
 use self::documents::Documents;
 pub use self::host::{LostPush, SimClient};
+use self::hostile_gateway::HostileGateway;
+use self::hostile_sender::HostileSender;
 use self::links::Links;
 pub use self::links::Ways;
 use self::nodes::Node;
@@ -126,6 +130,8 @@ pub enum Sabotage {
     Damage,
     /// Every tenth outcome is not reported.
     SwallowOutcomes,
+    /// Clients hold more than they may: the limits are taken to be smaller than they are.
+    Hoard,
     /// Nothing gets to the first gateway from other nodes after a minute.
     Isolate,
 }
@@ -209,6 +215,10 @@ pub struct Sim {
     entropy: Entropy,
     /// Luck of frames under way.
     network: Stream,
+    /// Gateways that mean harm, and what they draw from.
+    hostile: BTreeMap<usize, HostileGateway>,
+    mischief: Stream,
+    senders: Vec<HostileSender>,
     queue: Queue,
     trace: TraceHash,
     clients: Vec<SimClient>,
@@ -249,6 +259,9 @@ impl Sim {
             now: Instant::START,
             epochs,
             network: stream(1),
+            hostile: BTreeMap::new(),
+            mischief: stream(3),
+            senders: Vec::new(),
             queue: Queue::default(),
             trace: TraceHash::new(),
             clients: Vec::new(),
@@ -285,10 +298,7 @@ impl Sim {
         let mut config = Config::new(Network::Directory(vec![Documents::base_url()]));
         change(&mut config);
         let identity = Identity::generate(&mut stream);
-        let builder: Box<dyn PacketSuite> = match self.config.suite {
-            Suite::Real => Box::new(SphinxBuilder::new()),
-            Suite::Transparent => Box::new(TransparentBuilder::new()),
-        };
+        let builder = self.builder();
         let (now, unix_time) = (self.now, self.unix_time());
         let seed = stream.bytes();
         let parts = wrap(Parts { builder, ..Parts::default() });
@@ -296,6 +306,13 @@ impl Sim {
         self.clients.push(SimClient::new(machine));
         self.drain_client(index);
         ClientIx(index)
+    }
+
+    fn builder(&self) -> Box<dyn PacketSuite> {
+        match self.config.suite {
+            Suite::Real => Box::new(SphinxBuilder::new()),
+            Suite::Transparent => Box::new(TransparentBuilder::new()),
+        }
     }
 
     // ---- time ------------------------------------------------------------------------------
@@ -437,6 +454,11 @@ impl Sim {
     #[must_use]
     pub fn is_acknowledged(&self, client: ClientIx, id: MessageId) -> bool {
         matches!(self.client(client).outcome(id), Some(Outcome::Acknowledged { .. }))
+    }
+
+    /// True if clients are to be found to hold too much.
+    pub(crate) fn is_hoarding(&self) -> bool {
+        self.config.sabotage == Some(Sabotage::Hoard)
     }
 
     /// A hash of everything that has happened, in order: all events and actions with their times

@@ -11,10 +11,15 @@ use nym_proto::entropy::{Entropy, Purpose};
 use nym_proto::message::SenderTag;
 use nym_proto::time::Instant;
 
+use super::hostile_sender::HOSTILE;
 use super::{ClientIx, LostPush, Sim};
 
 /// Bytes of the smallest message: its number.
 pub const MESSAGE_MIN: usize = 8;
+/// Steps between two looks at how full the clients are.
+const USAGE_EVERY: u64 = 32;
+/// Stands for whoever has an address and is no client.
+pub const OUTSIDER: ClientIx = ClientIx(usize::MAX);
 /// Ticks at one instant that no work can need.
 const TICKS_MAX: u32 = 10_000;
 
@@ -125,6 +130,10 @@ pub struct Model {
     seen: Vec<Seen>,
     /// Per recipient, whose tag it is.
     tags: BTreeMap<(ClientIx, SenderTag), ClientIx>,
+    /// Messages of hostile senders that were delivered.
+    hostile: u64,
+    /// How often the clients were looked at.
+    checks: u64,
 }
 
 /// How much of what a client says was looked at.
@@ -196,17 +205,16 @@ impl Model {
     /// A rule does not hold.
     pub fn check(&mut self, sim: &Sim) -> Result<(), Violation> {
         self.seen.resize(sim.clients(), Seen::default());
+        self.checks += 1;
+        if self.checks.is_multiple_of(USAGE_EVERY) {
+            within_limits(sim)?;
+        }
         for index in 0..sim.clients() {
             let client = sim.client(ClientIx(index));
             let seen = self.seen[index];
             if client.ticks_at_once() > TICKS_MAX {
                 let detail = format!("client {index} asks for ticks without end");
                 return Err(Violation { rule: Rule::Progress, at: sim.now(), detail });
-            }
-            let machine = client.machine();
-            if let Some((name, held, max)) = machine.usage().excess(machine.limits()) {
-                let detail = format!("client {index} holds {held} {name}, its limit is {max}");
-                return Err(Violation { rule: Rule::WithinLimits, at: sim.now(), detail });
             }
             for (at, delivery) in &client.deliveries()[seen.deliveries..] {
                 self.delivered(sim, ClientIx(index), *at, &delivery.data, delivery.origin)?;
@@ -228,6 +236,9 @@ impl Model {
         data: &Bytes,
         origin: DeliveryOrigin,
     ) -> Result<(), Violation> {
+        if data.starts_with(&HOSTILE) || data.ends_with(&HOSTILE) {
+            return self.delivered_hostile(sim, to, at, origin);
+        }
         let id = data.first_chunk().map(|number| MessageId(u64::from_be_bytes(*number)));
         let found = id.and_then(|id| self.sent.get_mut(&id).map(|sent| (id, sent)));
         let broken = |rule, detail| Err(Violation { rule, at, detail });
@@ -264,6 +275,33 @@ impl Model {
             self.tags.insert((to, tag), sent.from);
         }
         Ok(())
+    }
+
+    /// Hostile senders may be heard, but only as themselves, and not more often than they send.
+    fn delivered_hostile(
+        &mut self,
+        sim: &Sim,
+        to: ClientIx,
+        at: Instant,
+        origin: DeliveryOrigin,
+    ) -> Result<(), Violation> {
+        self.hostile += 1;
+        if self.hostile > sim.hostile_messages() {
+            let detail = format!("a message of a hostile sender at {to:?} more often than sent");
+            return Err(Violation { rule: Rule::AtMostOnce, at, detail });
+        }
+        let is_right = match origin {
+            DeliveryOrigin::Plain => true,
+            DeliveryOrigin::Anonymous(tag) => {
+                *self.tags.entry((to, tag)).or_insert(OUTSIDER) == OUTSIDER
+            }
+            DeliveryOrigin::Reply(from) => sim.hostile_address(0) == Some(from),
+        };
+        if is_right {
+            return Ok(());
+        }
+        let detail = format!("a message of a hostile sender at {to:?} came as {origin:?}");
+        Err(Violation { rule: Rule::RightOrigin, at, detail })
     }
 
     fn ended(
@@ -304,7 +342,7 @@ impl Model {
                 continue;
             }
             tally.acknowledged += 1;
-            if sent.delivered.is_some() {
+            if sent.delivered.is_some() || sent.to == OUTSIDER {
                 continue;
             }
             let recipient = sim.client(sent.to);
@@ -335,4 +373,19 @@ impl Model {
         }
         Ok(tally)
     }
+}
+
+fn within_limits(sim: &Sim) -> Result<(), Violation> {
+    for index in 0..sim.clients() {
+        let machine = sim.client(ClientIx(index)).machine();
+        let mut limits = *machine.limits();
+        if sim.is_hoarding() {
+            limits.reassembly.finished_max = 0;
+        }
+        if let Some((name, held, max)) = machine.usage().excess(&limits) {
+            let detail = format!("client {index} holds {held} {name}, its limit is {max}");
+            return Err(Violation { rule: Rule::WithinLimits, at: sim.now(), detail });
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use nym_proto::address::NodeAddress;
-use nym_proto::gateway::{GcmSiv, LinkCipher};
+use nym_proto::gateway::{GcmSiv, LinkCipher, SharedKey};
 use nym_proto::identity::IdentityKey;
 use nym_proto::sphinx::{PacketPeeler, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
@@ -137,6 +137,24 @@ impl Node {
                 mix.handle(now, mixnode::Event::LinkBytes { link, bytes });
             }
             None => {}
+        }
+    }
+
+    /// The key a gateway shares with a client.
+    pub(super) fn shared_key(&self, client: &IdentityKey) -> Option<SharedKey> {
+        match &self.machine {
+            Some(Machine::Gateway(gateway)) => {
+                gateway.store().client(client).map(|record| record.key.clone())
+            }
+            Some(Machine::Mix(_)) | None => None,
+        }
+    }
+
+    /// Takes the messages stored for somebody out of a running gateway.
+    pub(super) fn take_stored(&mut self, client: &IdentityKey) -> Vec<Bytes> {
+        match &mut self.machine {
+            Some(Machine::Gateway(gateway)) => gateway.take_stored(client),
+            Some(Machine::Mix(_)) | None => Vec::new(),
         }
     }
 

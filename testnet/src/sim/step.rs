@@ -151,7 +151,7 @@ impl Sim {
     }
 
     /// A pushed packet does not arrive.
-    fn lose_push(&mut self, client: usize, frame: &WsFrame, push: LostPush) {
+    pub(super) fn lose_push(&mut self, client: usize, frame: &WsFrame, push: LostPush) {
         if matches!(frame, WsFrame::Binary(bytes) if bytes.len() > ACK_PUSH_MAX) {
             self.clients[client].lost_pushes.push(push);
         }
@@ -382,7 +382,12 @@ impl Sim {
                 gateway::Event::ConnectionClosed(connection)
             }
             _ if link.is_cut || !link.is_open => return,
-            AtGateway::Frame(frame) => gateway::Event::ConnectionFrame { connection, frame },
+            AtGateway::Frame(frame) => {
+                let Some(frame) = self.take_frame(node, frame) else {
+                    return;
+                };
+                gateway::Event::ConnectionFrame { connection, frame }
+            }
             AtGateway::Pong(ref payload) => gateway::Event::Pong { connection, payload },
             AtGateway::Flushed(marker) => gateway::Event::Flushed { connection, marker },
             AtGateway::Opened | AtGateway::Closed => return,
@@ -434,6 +439,9 @@ impl Sim {
             return;
         }
         let what = match action {
+            gateway::Action::Send { frame, .. } if self.hostile.contains_key(&gateway) => {
+                return self.tamper(key, frame, push);
+            }
             gateway::Action::Send { frame, .. } => AtClient::Frame { link: key, frame, push },
             gateway::Action::Ping { payload, .. } => AtClient::Ping { link: key, payload },
             _ => {

@@ -264,7 +264,8 @@ fn every_way_a_directory_can_lie_shows_and_passes() {
     ];
     for mode in modes {
         let mut sim = sim();
-        let (alice, bob) = (sim.add_client(|_| {}), sim.add_client(|_| {}));
+        let [alice, bob] =
+            [(); 2].map(|()| sim.add_client(|config| config.traffic.main_interval = SLOW));
         assert!(sim.run_until(SOON, |sim| sim.are_ready()));
         let before = sim.client(alice).machine().topology().cloned();
         let failures = |sim: &Sim| {

@@ -28,6 +28,7 @@ pub use clock::Clock;
 pub use driver::{Driver, Io};
 pub use error::{Closed, ConnectError, SendError};
 pub use handle::{Handle, Receipt, Starting, start};
+pub use log::fact as log_fact;
 pub use machine::Machine;
 pub use options::{Options, SendOptions, generate_identity};
 pub use queue::{Events, Queue, Records};

@@ -4,7 +4,7 @@ use nym_proto::client::{Fact, SessionFailure};
 use tracing::{debug, info, warn};
 
 /// Writes a fact to the log. Addresses and whatever text a peer chose stay below INFO.
-pub(crate) fn fact(fact: &Fact) {
+pub fn fact(fact: &Fact) {
     match fact {
         Fact::Connectivity(state) => info!(?state, "connectivity"),
         Fact::Address(address) => {

@@ -36,6 +36,7 @@ mod hostile_directory;
 pub mod hostile_gateway;
 pub mod hostile_sender;
 mod links;
+pub mod logs;
 pub mod model;
 mod nodes;
 mod queue;
@@ -132,6 +133,8 @@ pub enum Sabotage {
     SwallowOutcomes,
     /// Clients hold more than they may: the limits are taken to be smaller than they are.
     Hoard,
+    /// Log lines name their client.
+    Blab,
     /// Nothing gets to the first gateway from other nodes after a minute.
     Isolate,
 }
@@ -459,6 +462,11 @@ impl Sim {
     /// True if clients are to be found to hold too much.
     pub(crate) fn is_hoarding(&self) -> bool {
         self.config.sabotage == Some(Sabotage::Hoard)
+    }
+
+    /// True if log lines are to tell too much.
+    pub(crate) fn is_blabbing(&self) -> bool {
+        self.config.sabotage == Some(Sabotage::Blab)
     }
 
     /// A hash of everything that has happened, in order: all events and actions with their times

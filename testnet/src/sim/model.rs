@@ -12,6 +12,7 @@ use nym_proto::message::SenderTag;
 use nym_proto::time::Instant;
 
 use super::hostile_sender::HOSTILE;
+use super::logs::{Secrets, lines_of};
 use super::{ClientIx, LostPush, Sim};
 
 /// Bytes of the smallest message: its number.
@@ -44,6 +45,9 @@ pub enum Rule {
     /// message. Or the recipient's gateway has lost its memory while messages were stored for
     /// the recipient.
     AcknowledgedIsDelivered,
+    /// No line that shells log about a fact at INFO or above names a recipient, a key, a tag or an
+    /// address; none is an error.
+    QuietLog,
     /// No collection of a client holds more than its limit.
     WithinLimits,
     /// A client does not ask to be woken at the same instant without end.
@@ -132,6 +136,8 @@ pub struct Model {
     tags: BTreeMap<(ClientIx, SenderTag), ClientIx>,
     /// Messages of hostile senders that were delivered.
     hostile: u64,
+    /// What no log line may contain.
+    secrets: Secrets,
     /// How often the clients were looked at.
     checks: u64,
 }
@@ -141,6 +147,7 @@ pub struct Model {
 struct Seen {
     deliveries: usize,
     outcomes: usize,
+    facts: usize,
 }
 
 impl Model {
@@ -222,8 +229,41 @@ impl Model {
             for (at, id, outcome) in &client.outcomes()[seen.outcomes..] {
                 self.ended(ClientIx(index), *at, *id, *outcome)?;
             }
-            self.seen[index] =
-                Seen { deliveries: client.deliveries().len(), outcomes: client.outcomes().len() };
+            for (at, fact) in &client.facts()[seen.facts..] {
+                self.logged(sim, ClientIx(index), *at, fact)?;
+            }
+            self.seen[index] = Seen {
+                deliveries: client.deliveries().len(),
+                outcomes: client.outcomes().len(),
+                facts: client.facts().len(),
+            };
+        }
+        Ok(())
+    }
+
+    fn logged(
+        &mut self,
+        sim: &Sim,
+        client: ClientIx,
+        at: Instant,
+        fact: &Fact,
+    ) -> Result<(), Violation> {
+        if let Fact::Address(address) = fact {
+            self.secrets.add(&address.to_string());
+        }
+        if let Some(registration) = sim.client(client).registration() {
+            self.secrets.add(&registration.shared_key.to_base58());
+        }
+        for mut line in lines_of(fact) {
+            if sim.is_blabbing() {
+                let address = sim.client(client).address().map(|address| address.to_string());
+                line.text.push_str(&address.unwrap_or_default());
+            }
+            let word = self.secrets.find(&line.text);
+            if line.is_error || word.is_some() {
+                let detail = format!("{client:?} logs {line:?}; it names {word:?}");
+                return Err(Violation { rule: Rule::QuietLog, at, detail });
+            }
         }
         Ok(())
     }
@@ -272,6 +312,7 @@ impl Model {
         }
         sent.delivered = Some((at, tag));
         if let Some(tag) = tag {
+            self.secrets.add(&tag.to_string());
             self.tags.insert((to, tag), sent.from);
         }
         Ok(())

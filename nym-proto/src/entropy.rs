@@ -36,6 +36,8 @@ pub enum Purpose {
     Directory,
     /// Sender tags.
     Tags,
+    /// Jitter of waits for acks, and of the pace of what is repeated after an outage.
+    Acks,
     /// Identity, encryption and ack keys of a new client.
     Identity,
     /// A stream for users of this crate (embedded networks, simulators).
@@ -56,6 +58,7 @@ impl Purpose {
             Self::Backoff => 9,
             Self::Directory => 10,
             Self::Tags => 11,
+            Self::Acks => 12,
             Self::Other(n) => (1 << 32) | n as u64,
         }
     }

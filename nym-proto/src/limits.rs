@@ -68,6 +68,8 @@ impl Default for Limits {
 pub(crate) const CONTROL_MESSAGES_MAX: usize = 512;
 /// Bytes of all of them.
 pub(crate) const CONTROL_BYTES_MAX: usize = 4 << 20;
+/// Recipients' gateways whose losses in a row are counted.
+pub(crate) const EGRESSES_MAX: usize = 1024;
 /// Bytes of a fragment's record while it waits for its ack: two tree entries, rounded up.
 const IN_FLIGHT_BYTES: usize = 256;
 /// Bytes of the smallest fragment payload, for counting fragments. (protocol: messages 10)
@@ -106,7 +108,7 @@ impl Limits {
             fragments.saturating_mul(IN_FLIGHT_BYTES),
             self.surbs_max.saturating_mul(SURB_BYTES),
             self.reply_keys_max.saturating_mul(REPLY_KEY_BYTES),
-            records.saturating_mul(RECORD_BYTES),
+            records.saturating_add(EGRESSES_MAX).saturating_mul(RECORD_BYTES),
             self.actions_max.saturating_mul(FRAME_BYTES),
         ]
         .into_iter()

@@ -240,6 +240,12 @@ pub enum Fact {
         /// How long the client waits.
         retry_in: Duration,
     },
+    /// The number of recipients' gateways that lose everything sent to them, while others do not,
+    /// has changed. What goes to them is only probed until one answers.
+    RecipientGatewaysUnreachable {
+        /// How many there are now.
+        gateways: usize,
+    },
     /// A complete message could not be delivered because the application does not take its
     /// messages; it is lost.
     DeliveryDropped {

@@ -111,14 +111,22 @@ impl Traffic {
 }
 
 /// When a fragment counts as lost. (protocol: client 7.2)
+///
+/// The wait follows the acks that arrive. As long as none has, it is the multiplier times the sum
+/// of the packet's delays, plus the addition.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct AckConfig {
-    /// The expected round trip is multiplied by this ...
+    /// Before the first ack the sum of the delays is multiplied by this ...
     pub wait_multiplier: f64,
     /// ... and this is added.
     pub wait_addition: Duration,
+    /// Shortest wait for an ack.
+    pub wait_min: Duration,
     /// Longest wait between two transmissions of a fragment.
     pub wait_max: Duration,
+    /// A recipient's gateway that loses this many packets in a row, while acks come back from
+    /// elsewhere, is only probed until one of its acks arrives. 0: never.
+    pub gateway_losses_max: u32,
     /// Default for [`Outgoing::attempts_max`](super::Outgoing::attempts_max). `None`: no limit.
     pub attempts_max: Option<u32>,
     /// Default for [`Outgoing::expires_after`](super::Outgoing::expires_after). `None`: never.
@@ -130,7 +138,9 @@ impl Default for AckConfig {
         Self {
             wait_multiplier: 1.5,
             wait_addition: Duration::from_millis(1500),
+            wait_min: Duration::from_millis(300),
             wait_max: Duration::from_secs(60),
+            gateway_losses_max: 8,
             attempts_max: None,
             expires_after: Some(Duration::from_secs(24 * 3600)),
         }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::acks::FragmentKey;
+use super::acks::{FragmentKey, Transmission};
 use super::outbox::Picked;
 use super::outgoing::{Class, Destination, OutgoingMessage};
 use super::replies::Purpose;
@@ -95,6 +95,7 @@ impl Client {
         let is_ready = |message: &OutgoingMessage| match &message.destination {
             Destination::Known(recipient) => {
                 topology.node_by_identity(&recipient.gateway).is_some()
+                    && acks.allows(now, &recipient.gateway)
             }
             Destination::Surbs(tag) => {
                 is_answering && peers.can_take(now, tag, address_len, purpose(message.class))
@@ -123,8 +124,12 @@ impl Client {
                 self.emit_reply(topology, first, &tag, purpose(class), (key, id))
             }
         });
+        let egress = match destination {
+            Destination::Known(recipient) if sent.is_ok() => Some(recipient.gateway),
+            _ => None,
+        };
         let expected = *sent.as_ref().unwrap_or(&Duration::ZERO);
-        self.acks.sent(self.now, id, key, expected);
+        self.acks.sent(self.now, Transmission { id, key, egress, expected });
         sent?;
         self.stats.real_packets += 1;
         self.stats.retransmissions += u64::from(picked.is_retransmission);

@@ -187,7 +187,11 @@ impl Client {
                 config.traffic.packet_size,
                 entropy.stream(Purpose::Identifiers),
             ),
-            acks: Acks::new(config.acks),
+            acks: Acks::new(
+                config.acks,
+                config.traffic.main_interval,
+                entropy.stream(Purpose::Acks),
+            ),
             inbox: Inbox::new(&config.limits),
             replies: Replies::new(config.replies, &config.limits, entropy.stream(Purpose::Tags)),
             session: Session::new(
@@ -345,7 +349,7 @@ impl Client {
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         [
             (self.schedule.deadline(), Wakeup::Slot),
-            (self.acks.deadline().filter(|_| self.session.is_ready()), Wakeup::Ack),
+            (self.acks.deadline(), Wakeup::Ack),
             (self.session.deadline(), Wakeup::Session),
             (self.directory.deadline(), Wakeup::Directory),
             (self.outbox.next_expiry(), Wakeup::Housekeeping),
@@ -412,8 +416,10 @@ impl Client {
         if self.is_stopped {
             return;
         }
+        self.acks.tick(now);
         self.expire();
         self.queue_overdue();
+        self.note_unreachable();
         if self.next_housekeeping <= now {
             self.housekeeping();
         }
@@ -459,7 +465,10 @@ impl Client {
                 self.act(Action::Persist(Record::Registration(registration)));
             }
             SessionOutput::Up => self.on_up(),
-            SessionOutput::Down => self.is_blocked = false,
+            SessionOutput::Down => {
+                self.is_blocked = false;
+                self.acks.pause(self.now);
+            }
             SessionOutput::Failed { failure, retry_in } => {
                 self.report(Fact::ConnectionFailed { failure, retry_in });
             }
@@ -494,7 +503,7 @@ impl Client {
             self.was_up = true;
             self.report(Fact::Address(address));
         }
-        self.acks.restart_timers(now, self.config.traffic.main_interval);
+        self.acks.resume_after_outage(now);
         self.schedule.start(now);
     }
 
@@ -503,6 +512,11 @@ impl Client {
     fn set_blocked(&mut self, connection: ConnectionId, is_blocked: bool) {
         if self.session.is_current(connection) {
             self.is_blocked = is_blocked;
+            match is_blocked {
+                true => self.acks.pause(self.now),
+                false if self.session.is_ready() => self.acks.resume(self.now),
+                false => {}
+            }
         }
     }
 

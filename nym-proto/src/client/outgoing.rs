@@ -178,11 +178,6 @@ impl OutgoingMessage {
         self.plan.place(index as usize, &self.set_ids).map(|(header, _)| header.id())
     }
 
-    /// Identifiers of all fragments transmitted so far.
-    pub(super) fn transmitted_ids(&self) -> impl Iterator<Item = FragmentId> + '_ {
-        (0..self.next).filter_map(|index| self.fragment_id(index))
-    }
-
     /// Counts an ack. True if it was the last one missing.
     pub(super) fn ack(&mut self) -> bool {
         self.acked = self.acked.saturating_add(1);

@@ -25,6 +25,7 @@ impl Client {
             Some(AckId::Fragment(id)) => id,
             Some(AckId::Cover) => {
                 self.stats.cover_acks_received += 1;
+                self.acks.cover_acked();
                 return;
             }
             None => {
@@ -32,7 +33,7 @@ impl Client {
                 return;
             }
         };
-        let Some(acked) = self.acks.acked(id) else {
+        let Some(acked) = self.acks.acked(self.now, id) else {
             self.stats.acks_unknown += 1;
             return;
         };

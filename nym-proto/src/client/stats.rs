@@ -16,6 +16,10 @@ pub struct Stats {
     pub acks_received: u64,
     /// Acks of our own cover packets.
     pub cover_acks_received: u64,
+    /// Times a recipient's gateway began to lose everything, so that it is only probed.
+    pub gateways_given_up: u64,
+    /// Recipients' gateways that lose everything now.
+    pub gateways_unreachable: u64,
     /// Acks that name nothing that waits: late duplicates or forgeries.
     pub acks_unknown: u64,
     /// Cover packets that came back.

@@ -1,5 +1,6 @@
 //! What time brings: overdue fragments, expired messages, stale SURBs; and how things end.
 
+use super::acks::Overdue;
 use super::outgoing::{Class, Destination};
 use super::{Action, Client, Connectivity, Fact, FailReason, HOUSEKEEPING, Outcome, StopReason};
 
@@ -9,20 +10,27 @@ const BATCH_MAX: usize = 64;
 impl Client {
     /// Fragments that are overdue queue for their next transmission, or end their message.
     pub(super) fn queue_overdue(&mut self) {
-        if !self.session.is_ready() {
-            return;
-        }
         for _ in 0..BATCH_MAX {
-            let Some((id, key, attempts)) = self.acks.poll_overdue(self.now) else {
+            let Some(Overdue { id, key, attempts }) = self.acks.poll_overdue(self.now) else {
                 break;
             };
             match self.outbox.get(key.message) {
-                None => self.acks.forget(id),
+                None => self.acks.forget(id.set),
                 Some(message) if message.attempts_max.is_some_and(|max| attempts >= max) => {
                     self.end(key.message, Outcome::Failed(FailReason::TooManyAttempts(attempts)));
                 }
                 Some(_) => self.outbox.retransmit(id, key),
             }
+        }
+    }
+
+    /// Tells of recipients' gateways that have begun to lose everything, or stopped.
+    pub(super) fn note_unreachable(&mut self) {
+        let (now, before) = (self.acks.unreachable(), self.stats.gateways_unreachable);
+        self.stats.gateways_given_up = self.acks.given_up();
+        if now as u64 != before {
+            self.stats.gateways_unreachable = now as u64;
+            self.report(Fact::RecipientGatewaysUnreachable { gateways: now });
         }
     }
 
@@ -65,8 +73,8 @@ impl Client {
         let Some(message) = self.outbox.remove(key) else {
             return;
         };
-        for id in message.transmitted_ids() {
-            self.acks.forget(id);
+        for set in message.set_ids() {
+            self.acks.forget(*set);
         }
         if let (Destination::Surbs(tag), Class::Control) = (message.destination, message.class)
             && !matches!(outcome, Outcome::Acknowledged { .. })

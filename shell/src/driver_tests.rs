@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future::{block_on, poll_once};
 use nym_proto::client::{
-    Deadline, DeliveryOrigin, FailReason, Lane, SessionFailure, Stats, Wakeup,
+    Deadline, DeliveryOrigin, FailReason, Lane, SessionFailure, Stats, WaitingFor, Wakeup,
 };
 use nym_proto::identity::{IdentityKeyPair, PrivateKey};
 use nym_proto::time::Instant as CoreInstant;
@@ -23,8 +23,9 @@ fn an_accepted_message_yields_a_receipt_and_later_its_outcome() {
     let receipt = rig.complete(|h| async move { h.send(somebody(), "hello").await });
     let receipt = receipt.unwrap();
     assert_eq!(receipt.try_outcome(), None);
-    rig.act(Action::Outcome { id: receipt.id(), outcome: Outcome::Expired });
-    assert_eq!(block_on(receipt.outcome()), Ok(Outcome::Expired));
+    let outcome = Outcome::Expired { waiting_for: WaitingFor::Acks };
+    rig.act(Action::Outcome { id: receipt.id(), outcome });
+    assert_eq!(block_on(receipt.outcome()), Ok(outcome));
     assert!(rig.driver.outcomes.is_empty());
 }
 

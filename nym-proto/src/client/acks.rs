@@ -390,7 +390,7 @@ mod tests {
             }
             last = Some(wait);
             while acks.poll_overdue(now).is_none() {
-                now = now + Duration::from_millis(500);
+                now += Duration::from_millis(500);
                 acks.tick(now);
             }
         }

@@ -141,7 +141,10 @@ pub enum Outcome {
         took: Duration,
     },
     /// Its time ran out.
-    Expired,
+    Expired {
+        /// What it still needed.
+        waiting_for: WaitingFor,
+    },
     /// It was given up.
     Failed(FailReason),
 }
@@ -162,6 +165,33 @@ pub enum FailReason {
     /// The client stopped.
     #[error("the client was shut down")]
     Shutdown,
+}
+
+/// What an unfinished message needs next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum WaitingFor {
+    /// Every fragment was transmitted; acks are missing.
+    #[error("acks are missing")]
+    Acks,
+    /// Fragments wait for their turn.
+    #[error("it had not been sent in full")]
+    Slots,
+    /// There is no topology.
+    #[error("the network is not known")]
+    Topology,
+    /// The client's own gateway is away.
+    #[error("the gateway could not be reached")]
+    Gateway,
+    /// The topology does not list the recipient's gateway.
+    #[error("the recipient's gateway is not in the topology")]
+    RecipientGateway,
+    /// The recipient's gateway loses everything, while others do not.
+    #[error("the recipient's gateway does not answer")]
+    RecipientGatewayReply,
+    /// The correspondent's SURBs are used up.
+    #[error("the correspondent sent no SURBs to reply with")]
+    Surbs,
 }
 
 /// State to keep across restarts.

@@ -2,7 +2,9 @@
 
 use super::acks::Overdue;
 use super::outgoing::{Class, Destination};
-use super::{Action, Client, Connectivity, Fact, FailReason, HOUSEKEEPING, Outcome, StopReason};
+use super::{
+    Action, Client, Connectivity, Fact, FailReason, HOUSEKEEPING, Outcome, StopReason, WaitingFor,
+};
 
 /// Overdue fragments, expired messages: handled at most this many in one call.
 const BATCH_MAX: usize = 64;
@@ -39,12 +41,36 @@ impl Client {
             let Some(key) = self.outbox.poll_expired(self.now) else {
                 break;
             };
-            self.end(key, Outcome::Expired);
+            let waiting_for = self.waiting_for(key);
+            self.end(key, Outcome::Expired { waiting_for });
         }
         let sets = self.inbox.expire(self.now);
         if sets > 0 {
             self.stats.sets_dropped += sets as u64;
             self.report(Fact::ReassemblyDropped { sets });
+        }
+    }
+
+    /// What a message needs next.
+    fn waiting_for(&self, key: u64) -> WaitingFor {
+        let Some(message) = self.outbox.get(key).filter(|message| message.backlog() > 0) else {
+            return WaitingFor::Acks;
+        };
+        let Some(topology) = &self.topology else {
+            return WaitingFor::Topology;
+        };
+        match message.destination {
+            _ if !self.session.is_ready() => WaitingFor::Gateway,
+            Destination::Known(to) if topology.node_by_identity(&to.gateway).is_none() => {
+                WaitingFor::RecipientGateway
+            }
+            Destination::Known(to) if self.acks.is_unreachable(&to.gateway) => {
+                WaitingFor::RecipientGatewayReply
+            }
+            Destination::Surbs(tag) if self.replies.peers.is_short_of_surbs(&tag) => {
+                WaitingFor::Surbs
+            }
+            _ => WaitingFor::Slots,
         }
     }
 

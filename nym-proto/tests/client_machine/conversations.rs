@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nym_proto::client::{
     DeliveryOrigin, Event, FailReason, Lane, MessageId, Outcome, Outgoing, RefusedReason, Target,
+    WaitingFor,
 };
 
 use crate::world::World;
@@ -139,7 +140,10 @@ fn a_message_expires_when_its_time_is_over() {
     message.expires_after = Some(Duration::from_secs(10));
     world.event(0, Event::Send(message));
     world.run_for(Duration::from_secs(11));
-    assert_eq!(world.hosts[0].outcomes, [(MessageId(1), Outcome::Expired)]);
+    assert_eq!(
+        world.hosts[0].outcomes,
+        [(MessageId(1), Outcome::Expired { waiting_for: WaitingFor::Acks })]
+    );
 }
 
 #[test]

@@ -201,6 +201,11 @@ impl Peers {
 
     // ---- SURBs are used --------------------------------------------------------------------
 
+    /// True if no SURB beyond the reserve is held.
+    pub(in crate::client) fn is_short_of_surbs(&self, tag: &SenderTag) -> bool {
+        self.peers.get(tag).is_none_or(|peer| peer.surbs.len() <= self.config.reserve)
+    }
+
     /// True if [`take`](Self::take) would find a SURB.
     pub(in crate::client) fn can_take(
         &self,

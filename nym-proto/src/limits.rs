@@ -34,6 +34,8 @@ pub struct Limits {
     pub reply_keys_per_recipient_max: usize,
     /// Recipients we have written to anonymously.
     pub tags_max: usize,
+    /// Cover packets watched until they come back; more than that leave unwatched.
+    pub loops_max: usize,
     /// Requests to the gateway without an answer; while there are so many, slots pass unused.
     pub gateway_requests_max: usize,
     /// With this many actions queued the client reports no more facts and accepts no messages; with
@@ -58,6 +60,7 @@ impl Default for Limits {
             reply_keys_max: 65_536,
             reply_keys_per_recipient_max: 16_384,
             tags_max: 4096,
+            loops_max: 16_384,
             gateway_requests_max: 4096,
             actions_max: 4096,
         }
@@ -78,6 +81,8 @@ const FRAGMENT_PAYLOAD_MIN: usize = 1601;
 const SURB_BYTES: usize = 640;
 /// Bytes of a key of a SURB given out, with its tree entries.
 const REPLY_KEY_BYTES: usize = 512;
+/// Bytes of a watched cover packet: a tree and a queue entry.
+const LOOP_BYTES: usize = 128;
 /// Bytes of bookkeeping per message, correspondent or recipient.
 const RECORD_BYTES: usize = 1024;
 /// Largest frame that can wait in an action. (protocol: gateway 9.4)
@@ -109,6 +114,7 @@ impl Limits {
             self.surbs_max.saturating_mul(SURB_BYTES),
             self.reply_keys_max.saturating_mul(REPLY_KEY_BYTES),
             records.saturating_add(EGRESSES_MAX).saturating_mul(RECORD_BYTES),
+            self.loops_max.saturating_mul(LOOP_BYTES),
             self.actions_max.saturating_mul(FRAME_BYTES),
         ]
         .into_iter()

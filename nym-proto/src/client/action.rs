@@ -5,6 +5,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::LoopHealth;
 use super::event::{ConnectionId, FetchId, MessageId, WsFrame};
 use crate::address::Recipient;
 use crate::gateway::SharedKey;
@@ -227,8 +228,50 @@ pub enum Connectivity {
     Authenticating,
     /// Frames flow.
     Ready,
+    /// Frames flow, but something is wrong: see [`Degradation`].
+    Degraded,
     /// The client has stopped.
     Closed,
+}
+
+impl Connectivity {
+    /// True if frames flow.
+    #[must_use]
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Ready | Self::Degraded)
+    }
+}
+
+/// What is wrong although the client works. Several can be at once. Emission goes on whatever they are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Error)]
+#[non_exhaustive]
+pub enum Degradation {
+    /// The gateway has not answered for a while. If it stays silent the connection is given up.
+    #[error("the gateway does not answer")]
+    GatewaySilent,
+    /// The topology does not list our gateway: nobody may be able to reach the client. Its last known
+    /// details serve on until keys rotate; after that messages wait.
+    #[error("the topology does not list the gateway of the client")]
+    GatewayUnlisted,
+    /// The gateway refuses packets or bandwidth. The client asks again from time to time.
+    #[error("the gateway grants no bandwidth")]
+    OutOfBandwidth,
+    /// The keys of the topology are no longer valid and no newer one is to be had: messages wait.
+    #[error("the topology is too old to be used")]
+    TopologyExpired,
+    /// Less than half of the cover packets came back: packets are dropped somewhere.
+    #[error("most cover packets do not come back")]
+    LoopLoss,
+}
+
+impl Degradation {
+    pub(super) const ALL: [Self; 5] = [
+        Self::GatewaySilent,
+        Self::GatewayUnlisted,
+        Self::OutOfBandwidth,
+        Self::TopologyExpired,
+        Self::LoopLoss,
+    ];
 }
 
 /// Something worth knowing. Holds no recipient, tag, route or key of a correspondent.
@@ -237,6 +280,12 @@ pub enum Connectivity {
 pub enum Fact {
     /// The state of the connection changed.
     Connectivity(Connectivity),
+    /// Something is wrong. Comes before the state becomes [`Connectivity::Degraded`].
+    Degraded(Degradation),
+    /// It is right again.
+    Recovered(Degradation),
+    /// How the cover packets of the last window fared.
+    LoopHealth(LoopHealth),
     /// The client has an address: the gateway is chosen and has accepted the client. Comes once
     /// per gateway.
     Address(Recipient),

@@ -12,8 +12,8 @@ use crate::address::Recipient;
 use crate::gateway::ForwardFrame;
 use crate::identity::IdentityKey;
 use crate::message::{
-    AckId, FragmentId, OnionError, OwnAck, Path, ReplyKey, ReplySurb, SenderTag, build_forward,
-    build_reply, write_cover,
+    AckId, CIPHER_PREFIX, FragmentId, OnionError, OwnAck, Path, ReplyKey, ReplySurb, SenderTag,
+    build_forward, build_reply, write_cover,
 };
 use crate::sphinx::{Hop, KeyRotation};
 use crate::topology::{Delays, Route, Topology};
@@ -86,8 +86,9 @@ impl Client {
     }
 
     fn pick(&mut self, topology: &Topology, first: Hop) -> Option<Picked> {
-        let own = self.session.gateway()?.identity;
-        topology.node_by_identity(&own)?;
+        if !self.can_route(topology) {
+            return None;
+        }
         let (peers, acks, now) = (&self.replies.peers, &self.acks, self.now);
         // on a dead link SURBs would be used up for nothing
         let is_answering = self.session.is_answering(now);
@@ -118,7 +119,8 @@ impl Client {
         let (destination, class) = (message.destination, message.class);
         let sent = self.make_surbs(topology, key).and_then(|()| match destination {
             Destination::Known(recipient) => {
-                self.emit_forward(topology, first, &recipient, Some((key, id)))
+                let sent = self.emit_forward(topology, first, &recipient, Some((key, id)));
+                sent.map(|(expected, _)| expected)
             }
             Destination::Surbs(tag) => {
                 self.emit_reply(topology, first, &tag, purpose(class), (key, id))
@@ -145,19 +147,23 @@ impl Client {
 
     fn emit_cover(&mut self, topology: &Topology, first: Hop) -> Result<(), EmitError> {
         let own = self.address().ok_or(EmitError::Route)?;
-        self.emit_forward(topology, first, &own, None)?;
+        let (_, prefix) = self.emit_forward(topology, first, &own, None)?;
+        if let Some(id) = prefix.first_chunk() {
+            self.health.sent(self.now, *id);
+        }
         self.stats.cover_packets += 1;
         Ok(())
     }
 
-    /// Sends a packet along a route of ours: a fragment, or cover. Returns the expected round trip.
+    /// Sends a packet along a route of ours: a fragment, or cover. Returns the expected round
+    /// trip, and what the recipient's gateway will push first.
     fn emit_forward(
         &mut self,
         topology: &Topology,
         first: Hop,
         to: &Recipient,
         fragment: Option<(FragmentKey, FragmentId)>,
-    ) -> Result<Duration, EmitError> {
+    ) -> Result<(Duration, [u8; CIPHER_PREFIX]), EmitError> {
         let route = topology
             .route_via(first, &to.gateway, &mut self.streams.routes)
             .map_err(|_| EmitError::Route)?;
@@ -178,7 +184,7 @@ impl Client {
         let size = self.config.traffic.packet_size;
         let link = self.session.link().ok_or(EmitError::Route)?;
         let mut frame = ForwardFrame::new(link.version, topology.rotation(), first.address, size);
-        build_forward(
+        let prefix = build_forward(
             self.builder.as_mut(),
             size,
             (&to.identity, &to.encryption),
@@ -198,7 +204,7 @@ impl Client {
             (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
         self.session.forwarded(self.now);
         self.write(connection, WsFrame::Binary(frame));
-        Ok(expected)
+        Ok((expected, prefix))
     }
 
     /// Sends a fragment with a SURB of a correspondent. Returns the expected round trip.

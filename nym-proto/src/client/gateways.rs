@@ -63,9 +63,10 @@ impl Client {
         }
     }
 
-    /// Keeps the last known details of our gateway for the rest of the rotation if a new topology
-    /// does not list it. (protocol: client 3.7)
+    /// Keeps the last known details of our gateway if a new topology does not list it. They serve
+    /// messages for the rest of the rotation, and cover for ever. (protocol: client 3.7)
     fn pin_gateway(&mut self, topology: Arc<Topology>) -> Arc<Topology> {
+        self.is_unlisted = false;
         let Some((node, rotation_id)) = &mut self.own_gateway else {
             return topology;
         };
@@ -74,10 +75,19 @@ impl Client {
             *rotation_id = topology.rotation_id();
             return topology;
         }
-        if *rotation_id != topology.rotation_id() {
-            return topology;
-        }
+        self.is_unlisted = true;
         Arc::new(topology.with_node(node.clone()))
+    }
+
+    /// True if messages sent now, and their acks, can arrive. Otherwise they wait, and slots carry cover.
+    pub(super) fn can_route(&self, topology: &Topology) -> bool {
+        let is_current = |(_, rotation_id): &(Node, u32)| *rotation_id == topology.rotation_id();
+        self.own_gateway.as_ref().is_some_and(is_current) && !self.is_topology_expired()
+    }
+
+    /// True if the keys of the topology are known to be no longer valid.
+    pub(super) fn is_topology_expired(&self) -> bool {
+        self.topology_expires.is_some_and(|at| at <= self.now)
     }
 
     /// Chooses a gateway and connects to it. False if there is none to choose.

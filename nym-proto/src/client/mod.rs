@@ -6,11 +6,13 @@
 mod accept;
 mod acks;
 mod action;
+mod condition;
 mod config;
 mod directory;
 mod emit;
 mod event;
 mod gateways;
+mod health;
 mod inbox;
 mod outbox;
 mod outgoing;
@@ -25,12 +27,13 @@ mod upkeep;
 mod usage;
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use action::*;
 pub use config::*;
 pub use event::*;
+pub use health::{LoopHealth, RoundTrip};
 pub use pacer::{Pacer, Poisson};
 pub use stats::Stats;
 pub use suite::PacketSuite;
@@ -38,6 +41,7 @@ pub use usage::Usage;
 
 use self::acks::Acks;
 use self::directory::{Directory, DirectoryOutput};
+use self::health::Health;
 use self::inbox::Inbox;
 use self::outbox::Outbox;
 use self::replies::Replies;
@@ -52,6 +56,8 @@ use crate::topology::{Node, Topology};
 
 /// How often what is stale is looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Hops of a route that delay.
+const MIX_HOPS: u32 = 3;
 
 /// A mixnet client as a pure state machine.
 ///
@@ -73,8 +79,16 @@ pub struct Client {
     topology: Option<Arc<Topology>>,
     /// Last known details of our gateway, with the rotation its key belongs to.
     own_gateway: Option<(Node, u32)>,
+    /// The topology does not list our gateway.
+    is_unlisted: bool,
+    /// When the keys of the topology are no longer valid, if that is known.
+    topology_expires: Option<Instant>,
     /// Gateways that turned out unusable.
     unusable: Vec<IdentityKey>,
+    health: Health,
+    /// What the session says; what is told adds what is wrong.
+    link_state: Connectivity,
+    degradations: BTreeSet<Degradation>,
     connectivity: Connectivity,
     is_blocked: bool,
     was_refused: bool,
@@ -180,6 +194,8 @@ impl Client {
             Network::Fixed(topology) => (Vec::new(), Some(topology.clone())),
         };
         let session_streams = (entropy.stream(Purpose::Gateway), entropy.stream(Purpose::Backoff));
+        let route_delay = config.traffic.hop_delay.saturating_mul(MIX_HOPS);
+        let health = Health::new(route_delay, config.limits.loops_max);
         let mut client = Self {
             schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule), pacer),
             outbox: Outbox::new(
@@ -220,7 +236,12 @@ impl Client {
             now,
             topology: None,
             own_gateway: None,
+            is_unlisted: false,
+            topology_expires: None,
             unusable: Vec::new(),
+            health,
+            link_state: Connectivity::Offline,
+            degradations: BTreeSet::new(),
             connectivity: Connectivity::Offline,
             is_blocked: false,
             was_refused: false,
@@ -379,6 +400,18 @@ impl Client {
         self.connectivity
     }
 
+    /// What is wrong at present, though the client works.
+    #[must_use]
+    pub const fn degradations(&self) -> &BTreeSet<Degradation> {
+        &self.degradations
+    }
+
+    /// How the cover packets of the last complete window fared.
+    #[must_use]
+    pub const fn loop_health(&self) -> Option<&LoopHealth> {
+        self.health.last()
+    }
+
     /// Counters of this run.
     #[must_use]
     pub const fn stats(&self) -> &Stats {
@@ -428,6 +461,7 @@ impl Client {
         }
         self.pass_on();
         self.say_writable();
+        self.judge();
         let is_drained = self.drain_until.is_some() && !self.outbox.has_user_messages();
         if is_drained || self.drain_until.is_some_and(|until| until <= now) {
             self.stop(StopReason::Requested);
@@ -460,7 +494,10 @@ impl Client {
             }
             SessionOutput::Write { connection, frame } => self.write(connection, frame),
             SessionOutput::Disconnect { connection } => self.act(Action::Disconnect { connection }),
-            SessionOutput::Connectivity(connectivity) => self.set_connectivity(connectivity),
+            SessionOutput::Connectivity(state) => {
+                self.link_state = state;
+                self.show_connectivity();
+            }
             SessionOutput::Registered(registration) => {
                 self.act(Action::Persist(Record::Registration(registration)));
             }
@@ -468,6 +505,7 @@ impl Client {
             SessionOutput::Down => {
                 self.is_blocked = false;
                 self.acks.pause(self.now);
+                self.health.interrupted();
             }
             SessionOutput::Failed { failure, retry_in } => {
                 self.report(Fact::ConnectionFailed { failure, retry_in });
@@ -512,18 +550,12 @@ impl Client {
     fn set_blocked(&mut self, connection: ConnectionId, is_blocked: bool) {
         if self.session.is_current(connection) {
             self.is_blocked = is_blocked;
+            self.health.interrupted();
             match is_blocked {
                 true => self.acks.pause(self.now),
                 false if self.session.is_ready() => self.acks.resume(self.now),
                 false => {}
             }
-        }
-    }
-
-    fn set_connectivity(&mut self, connectivity: Connectivity) {
-        if self.connectivity != connectivity {
-            self.connectivity = connectivity;
-            self.report(Fact::Connectivity(connectivity));
         }
     }
 

@@ -26,6 +26,7 @@ impl Client {
             Some(AckId::Cover) => {
                 self.stats.cover_acks_received += 1;
                 self.acks.cover_acked();
+                self.health.acked();
                 return;
             }
             None => {
@@ -56,6 +57,7 @@ impl Client {
     }
 
     fn receive_packet(&mut self, mut packet: BytesMut) {
+        let cover_id = packet.first_chunk().copied();
         let claimed =
             reply_digest_of(&packet).and_then(|digest| self.replies.claim(self.now, &digest));
         let fragment = match &claimed {
@@ -68,6 +70,9 @@ impl Client {
         };
         if claimed.is_none() && is_cover(fragment) {
             self.stats.cover_received += 1;
+            if let Some(id) = cover_id {
+                self.health.returned(self.now, &id);
+            }
             return;
         }
         let origin =

@@ -82,6 +82,11 @@ impl Client {
         let now = self.now;
         self.next_housekeeping = now + HOUSEKEEPING;
         self.replies.expire(now);
+        let is_working =
+            self.session.is_ready() && !self.is_blocked && !self.session.is_silent(now);
+        if let Some(health) = self.health.tick(now, is_working) {
+            self.report(Fact::LoopHealth(health));
+        }
         self.replies.count(&mut self.stats);
         for tag in self.replies.peers.answered() {
             self.ask_for_surbs(tag);
@@ -134,7 +139,8 @@ impl Client {
             self.stats.deliveries_dropped += 1;
             self.report(Fact::DeliveryDropped { bytes });
         }
-        self.set_connectivity(Connectivity::Closed);
+        self.link_state = Connectivity::Closed;
+        self.show_connectivity();
         self.act(Action::SetTimer(None));
         self.act(Action::Stopped(reason));
         self.is_stopped = true;

@@ -6,7 +6,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use super::ack::{ACK_LEN, SURB_ACK_LEN, seal_ack};
-use super::cipher::{FragmentCipher, SealError, seal_reply};
+use super::cipher::{CIPHER_PREFIX, FragmentCipher, SealError, seal_reply};
 use super::plan::fragment_room;
 use super::reply::ReplySurb;
 use super::set_id::AckId;
@@ -86,6 +86,8 @@ impl<T: PacketBuilder + FragmentCipher> OnionBuilder for T {}
 /// arbitrary content and must write them all: fragment header and payload, or the cover text.
 /// The randomness is drawn in this order: ack, ephemeral key, packet. On error the buffer holds
 /// no packet, and may hold plaintext.
+///
+/// Returns the public ephemeral key: what is pushed to the recipient begins with it.
 #[expect(
     clippy::too_many_arguments,
     reason = "each is used by every packet, and a struct for one call site says no more"
@@ -99,14 +101,16 @@ pub fn build_forward(
     fill: &mut dyn FnMut(&mut [u8]),
     packet: &mut [u8],
     stream: &mut Stream,
-) -> Result<(), OnionError> {
+) -> Result<[u8; CIPHER_PREFIX], OnionError> {
     let (identity, encryption) = recipient;
     let sealed = lay_out(builder, size, ack, fill, packet, stream)?;
     builder.seal_fragment(encryption, sealed, stream)?;
+    let prefix = sealed.first_chunk().copied().unwrap_or_default();
     let len = size.plaintext_len();
     builder
         .build_packet(path.hops, path.delays, identity, len, packet, stream)
-        .map_err(OnionError::Packet)
+        .map_err(OnionError::Packet)?;
+    Ok(prefix)
 }
 
 /// Builds a packet that travels with `surb`, which it uses up. The packet goes to the SURB's first
@@ -218,8 +222,8 @@ mod tests {
 
             let built = world.build_forward(size, recipient, &mut packet);
 
-            assert_eq!(built, Ok(()));
             let (destination, mut pushed) = world.deliver(packet);
+            assert_eq!(built.as_ref().map(|prefix| &prefix[..]), Ok(&pushed[..32]));
             assert_eq!(&destination, bob.identity.public().as_bytes());
             let fragment = open(&bob.encryption, &mut pushed).unwrap();
             assert_eq!(fragment.len(), fragment_room(size));
@@ -338,7 +342,7 @@ mod tests {
             size: PacketSize,
             recipient: (&IdentityKey, &PublicKey),
             packet: &mut [u8],
-        ) -> Result<(), OnionError> {
+        ) -> Result<[u8; 32], OnionError> {
             let mut builder = SphinxBuilder::new();
             let stream = &mut Entropy::new(self.stream.bytes()).stream(Purpose::Packets);
             let path = self.path();

@@ -113,10 +113,11 @@ impl Session {
         message: GatewayText,
     ) {
         match message {
-            GatewayText::Register { protocol_version, status: true, .. } => {
+            GatewayText::Register { protocol_version, status: true, upgrade_mode } => {
                 self.registered_with(now, &key);
                 self.bandwidth = 0;
-                self.ready(now, key, version.client_session_registered(protocol_version));
+                let version = version.client_session_registered(protocol_version);
+                self.ready(now, key, version, upgrade_mode);
             }
             GatewayText::Error { message } => self.refused(now, message),
             _ => self.fail(now, SessionFailure::Protocol),
@@ -135,14 +136,14 @@ impl Session {
                 protocol_version,
                 status: true,
                 bandwidth_remaining,
-                ..
+                upgrade_mode,
             } => {
                 let Ok(version) = version.client_session_authenticated(protocol_version) else {
                     self.unusable(now, SessionFailure::Incompatible);
                     return;
                 };
                 self.bandwidth = bandwidth_remaining;
-                self.ready(now, key, version);
+                self.ready(now, key, version, upgrade_mode);
             }
             GatewayText::Authenticate { .. } => {
                 self.refused(now, "authentication refused".to_owned())
@@ -152,9 +153,15 @@ impl Session {
         }
     }
 
-    fn ready(&mut self, now: Instant, key: SharedKey, version: ProtocolVersion) {
+    fn ready(
+        &mut self,
+        now: Instant,
+        key: SharedKey,
+        version: ProtocolVersion,
+        is_unmetered: bool,
+    ) {
         (self.refusals, self.has_been_ready) = (0, true);
-        self.state = State::Ready(Box::new(Ready::new(now, key, version)));
+        self.state = State::Ready(Box::new(Ready::new(now, key, version, is_unmetered)));
         self.outputs.push(SessionOutput::Connectivity(Connectivity::Ready));
         self.claim_if_low(now);
         self.outputs.push(SessionOutput::Up);

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::{Session, SessionOutput, State, shortened};
 use crate::client::action::SessionFailure;
 use crate::client::event::ConnectionId;
-use crate::gateway::{CLAIM_BELOW, ClientText, GatewayText, ProtocolVersion, SharedKey};
+use crate::gateway::{ClientText, GatewayText, ProtocolVersion, SharedKey, UPGRADE_MODE_FLOOR};
 use crate::time::Instant;
 
 /// A ready session in which no request was answered for this long, though some wait, is dead. Pushes
@@ -14,6 +14,8 @@ use crate::time::Instant;
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// The same, while there is reason to doubt the connection.
 const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
+/// A gateway that leaves what is outstanding without an answer for this long is reported as silent.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Undecryptable frames in a row before the connection is given up. protocol: gateway 15.2
 const BAD_FRAMES_MAX: u32 = 16;
 /// A session that lasted this long has worked: the next pause is a short one again.
@@ -21,8 +23,12 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// A link that leaves requests unanswered for longer may be dead: what is lost on it should not be
 /// anything that is used up by sending.
 const ANSWER_EXPECTED: Duration = Duration::from_secs(2);
-/// Pause after a claim that was not granted.
+/// More bandwidth is claimed below this balance, in bytes: half of a mixnet entry ticket, so that a
+/// refusal has hours to be mended. protocol: client 13.4
+const CLAIM_AT: i64 = 100_000_000;
+/// Pause after a claim that has not helped: doubled each time up to the maximum, with jitter on top.
 const CLAIM_AGAIN: Duration = Duration::from_secs(60);
+const CLAIM_AGAIN_MAX: Duration = Duration::from_secs(1800);
 
 /// The key and version packets are sealed with while the session is ready.
 #[derive(Debug)]
@@ -49,6 +55,13 @@ pub(super) struct Ready {
     is_claiming: bool,
     /// When bandwidth may be claimed next.
     claim_from: Instant,
+    /// Claims in a row that did not help.
+    vain_claims: u32,
+    is_claim_refused: bool,
+    /// The last packet was refused for want of bandwidth.
+    is_refusing: bool,
+    /// The gateway does not meter for now. protocol: gateway 12
+    is_unmetered: bool,
     since: Instant,
     /// How long the gateway may leave what is outstanding without an answer.
     patience: Duration,
@@ -58,13 +71,22 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) const fn new(now: Instant, key: SharedKey, version: ProtocolVersion) -> Self {
+    pub(super) const fn new(
+        now: Instant,
+        key: SharedKey,
+        version: ProtocolVersion,
+        is_unmetered: bool,
+    ) -> Self {
         Self {
             key,
             version,
             outstanding: VecDeque::new(),
             is_claiming: false,
             claim_from: now,
+            vain_claims: 0,
+            is_claim_refused: false,
+            is_refusing: false,
+            is_unmetered,
             since: now,
             patience: SILENCE_MAX,
             waiting_since: None,
@@ -74,8 +96,10 @@ impl Ready {
 
     /// There is reason to believe that the connection is dead.
     pub(super) fn doubt(&mut self, now: Instant) {
-        self.waiting_since = self.waiting_since.map(|_| now);
-        self.patience = SILENCE_SUSPECT;
+        if self.patience > SILENCE_SUSPECT {
+            self.waiting_since = self.waiting_since.map(|_| now);
+            self.patience = SILENCE_SUSPECT;
+        }
     }
 
     /// True if the session has lasted for a while.
@@ -129,25 +153,67 @@ impl Session {
         matches!(&self.state, State::Ready(ready) if ready.outstanding.len() >= self.requests_max)
     }
 
+    /// True if the gateway has not answered for a while.
+    pub(in crate::client) fn is_silent(&self, now: Instant) -> bool {
+        let State::Ready(ready) = &self.state else {
+            return false;
+        };
+        ready.waiting_since.is_some_and(|since| since + SILENT_AFTER <= now)
+    }
+
+    /// True if the gateway refuses packets for want of bandwidth, or refuses more bandwidth.
+    pub(in crate::client) fn is_out_of_bandwidth(&self) -> bool {
+        matches!(&self.state, State::Ready(ready) if ready.is_refusing || ready.is_claim_refused)
+    }
+
     pub(super) fn on_answer(&mut self, now: Instant, message: GatewayText) {
         let request = self.answered(now);
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        let is_grant = matches!(message, GatewayText::Bandwidth { .. });
         match message {
-            GatewayText::Send { remaining_bandwidth, .. } => self.bandwidth = remaining_bandwidth,
-            GatewayText::Bandwidth { available_total, .. } => self.bandwidth = available_total,
-            GatewayText::OutOfBandwidth { available, .. } => self.bandwidth = available,
+            GatewayText::Send { remaining_bandwidth, upgrade_mode } => {
+                self.bandwidth = remaining_bandwidth;
+                (ready.is_unmetered, ready.is_refusing) = (upgrade_mode, false);
+            }
+            GatewayText::Bandwidth { available_total, upgrade_mode } => {
+                self.bandwidth = available_total;
+                ready.is_unmetered = upgrade_mode;
+            }
+            GatewayText::OutOfBandwidth { available, .. } => {
+                self.bandwidth = available;
+                (ready.is_unmetered, ready.is_refusing) = (false, true);
+            }
             GatewayText::Error { message } => {
                 self.outputs.push(SessionOutput::GatewayError(shortened(message)));
             }
             _ => {}
         }
         if request == Some(Request::Claim) {
-            let is_granted = self.bandwidth >= CLAIM_BELOW;
-            if let State::Ready(ready) = &mut self.state {
-                ready.is_claiming = false;
-                ready.claim_from = if is_granted { now } else { now + CLAIM_AGAIN };
-            }
+            self.claimed(now, is_grant);
         }
         self.claim_if_low(now);
+    }
+
+    fn claimed(&mut self, now: Instant, is_grant: bool) {
+        let needs_more = self.needs_bandwidth();
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        (ready.is_claiming, ready.is_claim_refused) = (false, !is_grant);
+        if !needs_more {
+            (ready.claim_from, ready.vain_claims) = (now, 0);
+            return;
+        }
+        let due = CLAIM_AGAIN.saturating_mul(1 << ready.vain_claims.min(5)).min(CLAIM_AGAIN_MAX);
+        ready.claim_from = now + due + self.jitter.up_to(due / 2);
+        ready.vain_claims = ready.vain_claims.saturating_add(1);
+    }
+
+    fn needs_bandwidth(&self) -> bool {
+        let is_unmetered = matches!(&self.state, State::Ready(ready) if ready.is_unmetered);
+        self.bandwidth < if is_unmetered { UPGRADE_MODE_FLOOR } else { CLAIM_AT }
     }
 
     /// One more request is answered: answers come in the order of requests. (protocol: gateway 8.2)
@@ -161,11 +227,14 @@ impl Session {
         request
     }
 
+    /// Claims bandwidth in good time. Packets never wait for it, and as all of them cost the same, the
+    /// time follows from the number of slots and not from what they carried. (protocol: client 17.4)
     pub(super) fn claim_if_low(&mut self, now: Instant) {
+        let needs_more = self.needs_bandwidth();
         let State::Ready(ready) = &mut self.state else {
             return;
         };
-        if self.bandwidth < CLAIM_BELOW && !ready.is_claiming && ready.claim_from <= now {
+        if needs_more && !ready.is_claiming && ready.claim_from <= now {
             ready.is_claiming = true;
             ready.expect(now, Request::Claim);
             self.write_text(&ClientText::ClaimFreeBandwidth);

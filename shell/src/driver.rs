@@ -278,7 +278,10 @@ impl<M: Machine> Driver<M> {
             Action::Stopped(reason) => self.stop(reason),
             // the runtime asks for the deadline
             Action::SetTimer(_) => {}
-            action => error!(?action, "the shell does not know this action"),
+            action => {
+                error!("the core asks for something the shell does not know");
+                debug!(?action, "unknown action");
+            }
         }
         None
     }
@@ -324,7 +327,7 @@ impl<M: Machine> Driver<M> {
             snapshot.connectivity = connectivity;
             snapshot.stats = *self.machine.stats();
         }
-        if connectivity == Connectivity::Ready
+        if connectivity.is_up()
             && let Some(address) = address
             && let Some(ready) = self.ready.take()
         {

@@ -7,6 +7,9 @@ use tracing::{debug, info, warn};
 pub fn fact(fact: &Fact) {
     match fact {
         Fact::Connectivity(state) => info!(?state, "connectivity"),
+        Fact::Degraded(degradation) => warn!("degraded: {degradation}"),
+        Fact::Recovered(degradation) => info!("no longer: {degradation}"),
+        Fact::LoopHealth(health) => debug!(?health, "cover packets"),
         Fact::Address(address) => {
             info!("the gateway has accepted the client");
             debug!(%address, "address");
@@ -17,6 +20,10 @@ pub fn fact(fact: &Fact) {
                     warn!(?retry_in, "the gateway refused the client");
                     debug!(?text, "refusal");
                 }
+                SessionFailure::Closed(text) => {
+                    warn!(?retry_in, "no connection to the gateway");
+                    debug!(?text, "why there is no connection");
+                }
                 failure => warn!(?retry_in, "{failure}"),
             };
         }
@@ -26,7 +33,8 @@ pub fn fact(fact: &Fact) {
         }
         Fact::Topology { epoch, nodes, refused } => debug!(epoch, nodes, refused, "topology"),
         Fact::DirectoryFailed { reason, retry_in } => {
-            warn!(?reason, ?retry_in, "directory failed");
+            warn!(?retry_in, "directory failed");
+            debug!(?reason, "why the directory failed");
         }
         Fact::DeliveryDropped { bytes } => {
             warn!(bytes, "a message was lost: the application takes none");

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Client, Connectivity, Delivery, Fact, MessageId, Outcome, Registration, StopReason,
+    Client, Delivery, Fact, MessageId, Outcome, Registration, StopReason,
 };
 use nym_proto::time::{Instant, UnixTime};
 
@@ -101,7 +101,7 @@ impl SimClient {
     /// True if the client is connected to its gateway.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.machine.connectivity() == Connectivity::Ready
+        self.machine.connectivity().is_up()
     }
 
     /// Messages handed to the application, with the time. The application takes each at once.

@@ -87,7 +87,10 @@ impl Client {
 
     /// True if the keys of the topology are known to be no longer valid.
     pub(super) fn is_topology_expired(&self) -> bool {
-        self.topology_expires.is_some_and(|at| at <= self.now)
+        let is_over = |topology: &Arc<Topology>| {
+            !self.replies.is_rotation_alive(self.now, topology.rotation_id())
+        };
+        self.topology.as_ref().is_some_and(is_over)
     }
 
     /// Chooses a gateway and connects to it. False if there is none to choose.

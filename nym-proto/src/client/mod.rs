@@ -81,8 +81,6 @@ pub struct Client {
     own_gateway: Option<(Node, u32)>,
     /// The topology does not list our gateway.
     is_unlisted: bool,
-    /// When the keys of the topology are no longer valid, if that is known.
-    topology_expires: Option<Instant>,
     /// Gateways that turned out unusable.
     unusable: Vec<IdentityKey>,
     health: Health,
@@ -237,7 +235,6 @@ impl Client {
             topology: None,
             own_gateway: None,
             is_unlisted: false,
-            topology_expires: None,
             unusable: Vec::new(),
             health,
             link_state: Connectivity::Offline,

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::inbox::Arrival;
 use super::replies::ClaimedKey;
-use super::{Client, DeliveryOrigin, Fact, Outcome};
+use super::{Client, DeliveryOrigin, Fact, Outcome, WaitingFor};
 use crate::message::{
     ACK_LEN, AckId, Envelope, Origin, RepliableContent, ReplyContent, is_cover, open_ack,
     open_reply, reply_digest_of,
@@ -105,7 +105,7 @@ impl Client {
                 };
                 self.stats.surbs_received += surbs.surbs.len() as u64;
                 for request in self.replies.peers.store(self.now, tag, surbs, is_answer) {
-                    self.end(request, Outcome::Expired);
+                    self.end(request, Outcome::Expired { waiting_for: WaitingFor::Acks });
                 }
                 self.ask_for_surbs(tag);
                 if let Some(data) = data {

@@ -99,6 +99,11 @@ impl Replies {
         }
     }
 
+    /// True while nodes accept packets made with keys of this rotation, as far as is known.
+    pub(super) fn is_rotation_alive(&self, now: Instant, rotation: u32) -> bool {
+        self.rotations.is_alive(now, rotation)
+    }
+
     /// SURBs to send now to somebody we write to.
     pub(super) fn poll_gift(&mut self, now: Instant) -> Option<Gift> {
         let lifetime = self.rotations.surb_lifetime().unwrap_or(self.config.key_age_max);

@@ -298,6 +298,7 @@ impl<M: Machine> Driver<M> {
         let failure = match &fact {
             Fact::ConnectionFailed { failure, .. } => Some(failure.to_string()),
             Fact::DirectoryFailed { reason, .. } => Some(reason.clone()),
+            Fact::NoGateway => Some("the network offers no gateway the client may use".to_owned()),
             _ => None,
         };
         if failure.is_some() {

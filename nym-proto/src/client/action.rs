@@ -300,7 +300,7 @@ pub enum Fact {
     GatewayError(String),
     /// A frame from the gateway could not be understood and was dropped.
     BadFrame,
-    /// The topology has no gateway the client may use.
+    /// The topology has no gateway the client may use. With a directory the client looks again.
     NoGateway,
     /// A new topology is in use.
     Topology {

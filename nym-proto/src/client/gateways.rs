@@ -36,17 +36,17 @@ impl Client {
         let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
         self.topology = Some(topology);
         self.report(Fact::Topology { epoch, nodes, refused });
-        match (self.session.gateway().is_none(), self.config.gateway) {
-            (false, _) => self.refresh_gateway(),
-            (true, _) if self.choose_gateway() => {}
-            (true, GatewayChoice::Given(identity)) => {
-                self.stop(StopReason::UnknownGateway(identity));
-            }
-            (true, GatewayChoice::Random) => {
-                self.report(Fact::NoGateway);
-                if matches!(self.config.network, Network::Fixed(_)) {
-                    self.stop(StopReason::NoCandidate);
+        if self.session.gateway().is_some() {
+            self.refresh_gateway();
+        } else if !self.choose_gateway() {
+            self.report(Fact::NoGateway);
+            match (&self.config.network, self.config.gateway) {
+                // it may be listed again before long
+                (Network::Directory(_), _) => self.directory.look_again(self.now),
+                (Network::Fixed(_), GatewayChoice::Given(identity)) => {
+                    self.stop(StopReason::UnknownGateway(identity));
                 }
+                (Network::Fixed(_), GatewayChoice::Random) => self.stop(StopReason::NoCandidate),
             }
         }
     }

@@ -56,6 +56,9 @@ use crate::topology::{Node, Topology};
 
 /// How often what is stale is looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// A client that is called this much later than it asked for has slept. Longer than a busy machine
+/// makes a shell late.
+const ASLEEP: Duration = Duration::from_secs(10);
 /// Hops of a route that delay.
 const MIX_HOPS: u32 = 3;
 
@@ -279,6 +282,9 @@ impl Client {
                 _ => Ok(()),
             };
         }
+        if self.link_deadline().is_some_and(|due| due + ASLEEP <= now) {
+            self.look_around(now);
+        }
         let result = match event {
             Event::Send(message) => self.accept(message),
             other => {
@@ -308,7 +314,7 @@ impl Client {
             }
             Event::Fetched { fetch, result, unix_time } => {
                 self.session.set_clock(now, unix_time);
-                self.directory.fetched(now, fetch, result);
+                self.directory.fetched(now, fetch, result, unix_time);
             }
             Event::CloseLane(lane) => {
                 for key in self.outbox.in_lane(lane) {
@@ -320,8 +326,7 @@ impl Client {
             }
             Event::NetworkChanged { unix_time } => {
                 self.session.set_clock(now, unix_time);
-                self.session.hurry(now);
-                self.directory.refresh_now(now);
+                self.look_around(now);
             }
             Event::Shutdown(Shutdown::Now) => self.stop(StopReason::Requested),
             Event::Shutdown(Shutdown::Drain(within)) => {
@@ -540,6 +545,21 @@ impl Client {
         }
         self.acks.resume_after_outage(now);
         self.schedule.start(now);
+    }
+
+    /// The earliest deadline of those that the application has no influence on.
+    fn link_deadline(&self) -> Option<Instant> {
+        let slot = self.schedule.deadline();
+        let housekeeping = slot.map(|_| self.next_housekeeping);
+        let others = [self.session.deadline(), self.directory.deadline()];
+        [slot, housekeeping].into_iter().chain(others).flatten().min()
+    }
+
+    /// After a sleep or a change of the network: nothing is what it was.
+    fn look_around(&mut self, now: Instant) {
+        self.session.hurry(now);
+        self.directory.refresh_now(now);
+        self.health.interrupted();
     }
 
     // ---- small things ----------------------------------------------------------------------

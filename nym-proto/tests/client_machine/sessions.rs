@@ -388,3 +388,63 @@ fn what_is_no_url_of_a_directory_is_refused_by_name() {
         assert_eq!(world.hosts[0].stopped, Some(StopReason::BadDirectory(base.to_owned())));
     }
 }
+
+#[test]
+fn a_connection_that_survives_an_hour_of_sleep_is_kept() {
+    let mut world = World::with_two_clients(117);
+    let written = world.hosts[0].written.len();
+    world.run_until_true(MINUTE, "a packet on its way", |w| w.hosts[0].written.len() > written);
+    world.now += 60 * MINUTE;
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.hosts[0].machine.stats().sessions, 1);
+}
+
+#[test]
+fn a_gateway_that_falls_silent_is_reported_before_it_is_given_up() {
+    let mut world = World::with_two_clients(118);
+    world.vanish(0);
+    let silent = Fact::Degraded(Degradation::GatewaySilent);
+    world.run_until_true(Duration::from_secs(8), "told", |w| w.hosts[0].facts.contains(&silent));
+    assert_eq!(world.hosts[0].machine.connectivity(), Connectivity::Degraded);
+    world.run_until_true(MINUTE, "ready again", |w| {
+        w.hosts[0].machine.connectivity() == Connectivity::Ready
+    });
+    assert!(world.hosts[0].facts.contains(&Fact::Recovered(Degradation::GatewaySilent)));
+}
+
+#[test]
+fn loss_of_cover_packets_is_measured_and_told() {
+    let mut world = World::new(119);
+    let mut config = world.config(0);
+    config.traffic.main_interval = Duration::from_millis(500);
+    world.add(config, 120);
+    world.run_for(Duration::from_secs(1));
+    world.loss = 1.0;
+    world.run_until_true(3 * MINUTE, "degraded", |w| {
+        w.hosts[0].machine.connectivity() == Connectivity::Degraded
+    });
+    let lost = *world.hosts[0].machine.loop_health().unwrap();
+    assert!(lost.sent > 300 && lost.lost > lost.sent / 2, "{lost:?}");
+    world.loss = 0.0;
+    world.run_until_true(4 * MINUTE, "right again", |w| {
+        w.hosts[0].machine.connectivity() == Connectivity::Ready
+    });
+    assert!(world.hosts[0].facts.contains(&Fact::Recovered(Degradation::LoopLoss)));
+    world.run_for(2 * MINUTE);
+    let whole = *world.hosts[0].machine.loop_health().unwrap();
+    assert_eq!((whole.returned, whole.lost, whole.duplicates), (whole.sent, 0, 0));
+    let trip = whole.round_trip.unwrap();
+    assert!(trip.p50 > Duration::from_millis(20) && trip.p99 < Duration::from_secs(1), "{trip:?}");
+}
+
+#[test]
+fn a_gateway_that_grants_no_bandwidth_is_reported() {
+    let mut world = World::with_two_clients(121);
+    (world.gateways[0].balance, world.gateways[0].grants) = (0, false);
+    let degraded = Fact::Degraded(Degradation::OutOfBandwidth);
+    world.run_until_true(MINUTE, "told", |w| w.hosts[0].facts.contains(&degraded));
+    world.gateways[0].grants = true;
+    world.run_until_true(3 * MINUTE, "right again", |w| {
+        w.hosts[0].machine.connectivity() == Connectivity::Ready
+    });
+}

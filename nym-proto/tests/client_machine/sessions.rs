@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use nym_proto::client::{
-    Connectivity, Event, Fact, FailReason, GatewayChoice, MessageId, Outcome, RefusedReason,
-    SessionFailure, Shutdown, StopReason, Target,
+    Connectivity, Degradation, Event, Fact, FailReason, GatewayChoice, MessageId, Outcome,
+    RefusedReason, SessionFailure, Shutdown, StopReason, Target,
 };
 use nym_proto::identity::IdentityKeyPair;
 

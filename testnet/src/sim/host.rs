@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 
 use nym_proto::address::Recipient;
-use nym_proto::client::{
-    Client, Delivery, Fact, MessageId, Outcome, Registration, StopReason,
-};
+use nym_proto::client::{Client, Delivery, Fact, MessageId, Outcome, Registration, StopReason};
 use nym_proto::time::{Instant, UnixTime};
 
 use super::links::LinkKey;

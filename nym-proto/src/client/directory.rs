@@ -442,10 +442,12 @@ mod tests {
         let mut asked = Vec::new();
         for _ in 0..3 {
             directory.tick(now);
-            let outputs = directory.outputs();
-            let Some(DirectoryOutput::Fetch { fetch, url }) = outputs.into_iter().next() else {
-                panic!("nothing is fetched");
-            };
+            let outputs = directory.outputs().into_iter();
+            let fetched = outputs.filter_map(|output| match output {
+                DirectoryOutput::Fetch { fetch, url } => Some((fetch, url)),
+                _ => None,
+            });
+            let (fetch, url) = fetched.min().unwrap();
             asked.push(url);
             let error = Err(FetchError::Status(503));
             directory.fetched(now, fetch, error, UnixTime::from_secs(START));

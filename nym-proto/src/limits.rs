@@ -36,6 +36,8 @@ pub struct Limits {
     pub tags_max: usize,
     /// Cover packets watched until they come back; more than that leave unwatched.
     pub loops_max: usize,
+    /// Gateways whose registration is kept.
+    pub registrations_max: usize,
     /// Requests to the gateway without an answer; while there are so many, slots pass unused.
     pub gateway_requests_max: usize,
     /// With this many actions queued the client reports no more facts and accepts no messages; with
@@ -61,6 +63,7 @@ impl Default for Limits {
             reply_keys_per_recipient_max: 16_384,
             tags_max: 4096,
             loops_max: 16_384,
+            registrations_max: 16,
             gateway_requests_max: 4096,
             actions_max: 4096,
         }
@@ -102,6 +105,7 @@ impl Limits {
             self.inbox_messages_max,
             self.correspondents_max,
             self.tags_max,
+            self.registrations_max,
             self.gateway_requests_max,
         ]
         .into_iter()
@@ -111,8 +115,9 @@ impl Limits {
             self.inbox_bytes_max,
             self.reassembly.memory_max(),
             fragments.saturating_mul(IN_FLIGHT_BYTES),
-            self.surbs_max.saturating_mul(SURB_BYTES),
-            self.reply_keys_max.saturating_mul(REPLY_KEY_BYTES),
+            // twice: while they are restored, and when many are erased at once, as changes as well
+            self.surbs_max.saturating_mul(2 * SURB_BYTES),
+            self.reply_keys_max.saturating_mul(2 * REPLY_KEY_BYTES),
             records.saturating_add(EGRESSES_MAX).saturating_mul(RECORD_BYTES),
             self.loops_max.saturating_mul(LOOP_BYTES),
             self.actions_max.saturating_mul(FRAME_BYTES),

@@ -36,6 +36,14 @@ impl Instant {
     }
 }
 
+impl Instant {
+    /// The instant this long before; the start of the clock if there is none.
+    #[must_use]
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

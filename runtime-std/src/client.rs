@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Record, Registration, Shutdown, Stats,
+    Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Registration, Shutdown, State, Stats,
     StopReason, Target,
 };
 use nym_proto::message::SenderTag;
@@ -43,7 +43,7 @@ impl Client {
         self.handle.stats()
     }
 
-    /// What to pass as [`Config::registration`](nym_proto::client::Config::registration) next time.
+    /// The registration with the gateway, as it is kept.
     #[must_use]
     pub fn registration(&self) -> Option<Registration> {
         self.handle.registration()
@@ -113,11 +113,11 @@ impl Client {
         Queue(self.handle.events())
     }
 
-    /// State to keep where it survives a restart. All callers share one queue; a later record
-    /// replaces an earlier one of its kind.
+    /// What to pass as [`Config::state`](nym_proto::client::Config::state) next time, as of now.
+    /// `None` if it is kept elsewhere, in [`Options::store`](crate::Options).
     #[must_use]
-    pub fn records(&self) -> Records {
-        Queue(self.handle.records())
+    pub fn state(&self) -> Option<State> {
+        self.handle.state()
     }
 
     /// How many packets wait in a lane.
@@ -173,9 +173,6 @@ impl Receipt {
 
 /// Facts of a client, oldest first. See [`Client::events`].
 pub type Events = Queue<Fact>;
-
-/// State of a client to keep. See [`Client::records`].
-pub type Records = Queue<Record>;
 
 /// A bounded queue from the client to the application in which new entries replace the oldest when
 /// it is full. Clones share the entries: each goes to one taker. As an iterator it waits for each

@@ -33,10 +33,13 @@ mod run;
 use std::thread;
 use std::time::Instant;
 
-pub use client::{Client, Events, Queue, Receipt, Records};
+pub use client::{Client, Events, Queue, Receipt};
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
-pub use nym_shell::{Closed, ConnectError, Options, SendError, SendOptions, generate_identity};
+pub use nym_shell::{
+    Closed, ConnectError, FileStore, OpenError, Options, SendError, SendOptions, SharedStore,
+    Store, generate_identity,
+};
 
 /// Starts a client and waits until it has an address and an established session.
 ///

@@ -12,8 +12,8 @@ use async_channel::{Receiver, Sender};
 use futures_core::Stream as _;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Action, Client, ConnectionId, Connectivity, Delivery, Event, Fact, FetchId, MessageId, Outcome,
-    Record, Refused, RefusedReason, Shutdown, StopReason, WsFrame,
+    Action, Change, Client, ConnectionId, Connectivity, Delivery, Event, Fact, FetchId, MessageId,
+    Outcome, Refused, RefusedReason, Shutdown, StopReason, WsFrame,
 };
 use tracing::{debug, error, info};
 
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::log;
 use crate::machine::Machine;
 use crate::queue::{Control, QueueSender, Shared, Submission};
+use crate::store::{SharedStore, Store};
 
 /// Ticks and commands handled in one call of [`Driver::poll`] without an [`Io`] in between; a
 /// runtime looks at its sockets at least this often.
@@ -67,7 +68,7 @@ pub struct Driver<M = Client> {
     controlled: Pin<Box<Receiver<Control>>>,
     deliver: Sender<Delivery>,
     report: QueueSender<Fact>,
-    keep: QueueSender<Record>,
+    store: Option<SharedStore>,
     /// Taken once the caller of connect has its answer.
     ready: Option<Sender<Result<Recipient, StopReason>>>,
     outcomes: BTreeMap<MessageId, Sender<Outcome>>,
@@ -88,13 +89,18 @@ pub(crate) struct DriverQueues {
     pub(crate) controlled: Receiver<Control>,
     pub(crate) deliver: Sender<Delivery>,
     pub(crate) report: QueueSender<Fact>,
-    pub(crate) keep: QueueSender<Record>,
     pub(crate) ready: Sender<Result<Recipient, StopReason>>,
     pub(crate) running: Sender<Infallible>,
 }
 
 impl<M: Machine> Driver<M> {
-    pub(crate) fn new(machine: M, clock: Clock, shared: Arc<Shared>, queues: DriverQueues) -> Self {
+    pub(crate) fn new(
+        machine: M,
+        clock: Clock,
+        shared: Arc<Shared>,
+        queues: DriverQueues,
+        store: Option<SharedStore>,
+    ) -> Self {
         Self {
             machine,
             clock,
@@ -103,7 +109,7 @@ impl<M: Machine> Driver<M> {
             controlled: Box::pin(queues.controlled),
             deliver: queues.deliver,
             report: queues.report,
-            keep: queues.keep,
+            store,
             ready: Some(queues.ready),
             outcomes: BTreeMap::new(),
             waiting: None,
@@ -273,7 +279,7 @@ impl<M: Machine> Driver<M> {
                 }
             }
             Action::Writable => self.submit_waiting(),
-            Action::Persist(record) => self.record(record),
+            Action::Persist(changes) => self.keep(&changes),
             Action::Report(fact) => self.fact(fact),
             Action::Stopped(reason) => self.stop(reason),
             // the runtime asks for the deadline
@@ -286,11 +292,23 @@ impl<M: Machine> Driver<M> {
         None
     }
 
-    fn record(&mut self, record: Record) {
-        if let Record::Registration(registration) = &record {
-            self.shared.snapshot().registration = Some(registration.clone());
+    /// Done when this returns, so that no later action runs ahead of it.
+    fn keep(&mut self, changes: &[Change]) {
+        {
+            let mut snapshot = self.shared.snapshot();
+            if let Some(registration) = changes.iter().rev().find_map(Change::registration) {
+                snapshot.registration = Some(registration);
+            }
+            if let Some(kept) = &mut snapshot.kept {
+                kept.apply(changes);
+            }
         }
-        self.keep.push(record);
+        let kept = self.store.as_mut().map_or(Ok(()), |store| store.apply(changes));
+        if let Err(error) = kept {
+            error!("what has to survive a crash could not be kept");
+            debug!(%error, "why it could not be kept");
+            self.handle(Event::NotKept { reason: error.to_string() });
+        }
     }
 
     fn fact(&mut self, fact: Fact) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future::{block_on, poll_once};
 use nym_proto::client::{
-    Deadline, DeliveryOrigin, FailReason, Lane, SessionFailure, Stats, WaitingFor, Wakeup,
+    Deadline, DeliveryOrigin, FailReason, Lane, MemoryStore, SessionFailure, Stats, WaitingFor,
+    Wakeup,
 };
 use nym_proto::identity::{IdentityKeyPair, PrivateKey};
 use nym_proto::time::Instant as CoreInstant;
@@ -99,6 +100,38 @@ fn facts_nobody_takes_make_way_and_do_not_stop_the_driver() {
     let events = rig.handle.events();
     assert_eq!(events.missed(), 1000 - 256);
     assert_eq!(block_on(events.next()), Some(Fact::BadFrame));
+}
+
+#[test]
+fn changes_are_kept_before_the_next_frame_is_handed_out() {
+    let mut rig = Rig::ready();
+    let store = Arc::new(Mutex::new(MemoryStore::new()));
+    rig.driver.store = Some(SharedStore::from(store.clone()));
+    let frame = WsFrame::Binary(Bytes::from_static(b"frame"));
+    let connection = ConnectionId(1);
+    rig.script().actions.extend([
+        Action::Persist(vec![Change::put([1], vec![2])]),
+        Action::Write { connection, frame: frame.clone() },
+        Action::Persist(vec![Change::erase([1])]),
+    ]);
+    assert_eq!(rig.poll(), Poll::Ready(Some(Io::Write { connection, frame })));
+    assert_eq!(store.lock().unwrap().len(), 1, "the first change and no other");
+    rig.drain();
+    assert!(store.lock().unwrap().is_empty());
+}
+
+#[test]
+fn the_core_is_told_at_once_when_something_could_not_be_kept() {
+    struct Full;
+    impl Store for Full {
+        fn apply(&mut self, _: &[Change]) -> std::io::Result<()> {
+            Err(std::io::Error::other("disk full"))
+        }
+    }
+    let mut rig = Rig::ready();
+    rig.driver.store = Some(SharedStore::new(Full));
+    rig.act(Action::Persist(vec![Change::erase([1])]));
+    assert!(rig.saw(&Event::NotKept { reason: "disk full".to_owned() }));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Client, Config, Connectivity, Delivery, Lane, MessageId, Outcome, Outgoing, Registration,
-    Shutdown, Stats, StopReason, Target,
+    Client, Config, Connectivity, Delivery, Lane, MemoryStore, MessageId, Outcome, Outgoing,
+    Registration, Shutdown, State, Stats, StopReason, Target,
 };
 use nym_proto::identity::Identity;
 use nym_proto::message::SenderTag;
@@ -21,7 +21,7 @@ use crate::driver::{Driver, DriverQueues};
 use crate::error::{Closed, ConnectError, SendError};
 use crate::machine::Machine;
 use crate::options::{Options, SendOptions};
-use crate::queue::{Control, Events, Records, Shared, Submission, queue};
+use crate::queue::{Control, Events, Shared, Submission, queue};
 
 /// Most messages that can wait for the application between core and handle; a larger delivery
 /// window is cut to this.
@@ -29,10 +29,6 @@ const DELIVERY_WINDOW_MAX: u32 = 4096;
 
 /// Commands other than messages that wait for the driver. Small: the driver always takes them.
 const CONTROL_QUEUE: usize = 32;
-
-/// Records that wait for the application. There is one kind of record, and a later one replaces an
-/// earlier one, so that dropping the oldest loses nothing.
-const RECORD_QUEUE: usize = 8;
 
 /// Makes a client: the part that waits for it to be ready, and the driver for a runtime to run.
 pub fn start(
@@ -44,8 +40,15 @@ pub fn start(
     config.limits.delivery_window = window;
     let seed = options.seed()?;
     let clock = Clock::start();
+    let kept = options.store.is_none().then(|| config.state.to_store());
+    let registration = config.state.registration().cloned();
     let client = Client::new(config, identity, *seed, clock.now(), Clock::unix_time());
-    Ok(pair(client, clock, window, options))
+    let pair = pair(client, clock, window, options);
+    {
+        let mut snapshot = pair.0.inner.shared.snapshot();
+        (snapshot.kept, snapshot.registration) = (kept, registration);
+    }
+    Ok(pair)
 }
 
 /// Joins a machine and an application with queues.
@@ -62,16 +65,15 @@ pub(crate) fn pair<M: Machine>(
     let (deliver, deliveries) =
         async_channel::bounded(usize::try_from(delivery_window).unwrap_or(usize::MAX));
     let (report, events) = queue(options.event_queue.min(Options::QUEUE_MAX));
-    let (keep, records) = queue(RECORD_QUEUE);
     let (ready_sender, ready) = async_channel::bounded(1);
     let (running, ended) = async_channel::bounded(1);
-    let inner =
-        Inner { submissions, controls, deliveries, events, records, ended, shared: shared.clone() };
+    let inner = Inner { submissions, controls, deliveries, events, ended, shared: shared.clone() };
     let driver = Driver::new(
         machine,
         clock,
         shared,
-        DriverQueues { submitted, controlled, deliver, report, keep, ready: ready_sender, running },
+        DriverQueues { submitted, controlled, deliver, report, ready: ready_sender, running },
+        options.store.clone(),
     );
     let starting = Starting { inner: Arc::new(inner), ready };
     (starting, driver)
@@ -106,7 +108,6 @@ struct Inner {
     controls: Sender<Control>,
     deliveries: Receiver<Delivery>,
     events: Events,
-    records: Records,
     /// Carries nothing; closed when the driver is gone.
     ended: Receiver<Infallible>,
     shared: Arc<Shared>,
@@ -145,7 +146,7 @@ impl Handle {
         self.inner.shared.snapshot().stats
     }
 
-    /// What to pass as [`Config::registration`] next time.
+    /// The registration with the gateway, as it is kept.
     #[must_use]
     pub fn registration(&self) -> Option<Registration> {
         self.inner.shared.snapshot().registration.clone()
@@ -249,11 +250,11 @@ impl Handle {
         self.inner.events.clone()
     }
 
-    /// State to keep where it survives a restart. All callers share one queue; a later record
-    /// replaces an earlier one of its kind.
+    /// What to pass as [`Config::state`] next time, as of now. `None` if it is kept elsewhere, in
+    /// [`Options::store`].
     #[must_use]
-    pub fn records(&self) -> Records {
-        self.inner.records.clone()
+    pub fn state(&self) -> Option<State> {
+        self.inner.shared.snapshot().kept.as_ref().map(MemoryStore::state)
     }
 
     /// How many packets wait in a lane.

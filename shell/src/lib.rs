@@ -23,6 +23,7 @@ mod machine;
 pub mod net;
 mod options;
 mod queue;
+mod store;
 
 pub use clock::Clock;
 pub use driver::{Driver, Io};
@@ -31,4 +32,5 @@ pub use handle::{Handle, Receipt, Starting, start};
 pub use log::fact as log_fact;
 pub use machine::Machine;
 pub use options::{Options, SendOptions, generate_identity};
-pub use queue::{Events, Queue, Records};
+pub use queue::{Events, Queue};
+pub use store::{FileStore, OpenError, SharedStore, Store};

@@ -9,6 +9,7 @@ use nym_proto::identity::Identity;
 use zeroize::Zeroizing;
 
 use crate::error::ConnectError;
+use crate::store::SharedStore;
 
 /// Settings of the shell around a client. What concerns the protocol is in
 /// [`Config`](nym_proto::client::Config).
@@ -25,6 +26,9 @@ pub struct Options {
     /// Messages waiting to be handed to the core. Their senders wait with them. At most
     /// [`QUEUE_MAX`](Self::QUEUE_MAX).
     pub send_queue: usize,
+    /// Where what has to survive a crash is kept. `None`: in memory, see
+    /// [`Handle::state`](crate::Handle::state).
+    pub store: Option<SharedStore>,
     /// Facts waiting for the application. At most [`QUEUE_MAX`](Self::QUEUE_MAX).
     pub event_queue: usize,
 }
@@ -36,6 +40,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(60),
             dial_timeout: Duration::from_secs(10),
             send_queue: 16,
+            store: None,
             event_queue: 256,
         }
     }
@@ -47,6 +52,7 @@ impl fmt::Debug for Options {
             .field("seed", &self.seed.map(|_| "<redacted>"))
             .field("connect_timeout", &self.connect_timeout)
             .field("dial_timeout", &self.dial_timeout)
+            .field("store", &self.store)
             .field("send_queue", &self.send_queue)
             .field("event_queue", &self.event_queue)
             .finish()

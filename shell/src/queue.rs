@@ -6,15 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_channel::{Receiver, Sender};
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Connectivity, Fact, Lane, Outcome, Outgoing, Record, Refused, Registration, Shutdown, Stats,
-    StopReason,
+    Connectivity, Fact, Lane, MemoryStore, Outcome, Outgoing, Refused, Registration, Shutdown,
+    Stats, StopReason,
 };
 
 /// Facts of a client, oldest first. See [`Handle::events`](crate::Handle::events).
 pub type Events = Queue<Fact>;
-
-/// State of a client to keep. See [`Handle::records`](crate::Handle::records).
-pub type Records = Queue<Record>;
 
 /// A bounded queue from the client to the application in which new entries replace the oldest when
 /// it is full. Clones share the entries: each goes to one taker.
@@ -104,6 +101,8 @@ pub(crate) struct Snapshot {
     pub(crate) connectivity: Connectivity,
     pub(crate) stats: Stats,
     pub(crate) registration: Option<Registration>,
+    /// What is kept, unless it is kept elsewhere.
+    pub(crate) kept: Option<MemoryStore>,
     pub(crate) last_failure: Option<String>,
     pub(crate) stopped: Option<StopReason>,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Config, Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Record, Registration, Shutdown,
+    Config, Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Registration, Shutdown, State,
     Stats, StopReason, Target,
 };
 use nym_proto::identity::Identity;
@@ -60,8 +60,7 @@ pub trait Peer: Send + Sync {
     fn events(&self) -> Facts;
     /// The facts there are already.
     fn facts(&self) -> Vec<Fact>;
-    /// The records there are already.
-    fn records(&self) -> Vec<Record>;
+    fn state(&self) -> Option<State>;
     fn lane_len(&self, lane: Lane) -> Result<usize, Closed>;
     fn close_lane(&self, lane: Lane) -> Result<(), Closed>;
     fn network_changed(&self) -> Result<(), Closed>;
@@ -172,9 +171,8 @@ macro_rules! faces {
                 let events = self.events();
                 iter::from_fn(|| events.try_next()).collect()
             }
-            fn records(&self) -> Vec<Record> {
-                let records = self.records();
-                iter::from_fn(|| records.try_next()).collect()
+            fn state(&self) -> Option<State> {
+                self.state()
             }
             fn lane_len(&self, lane: Lane) -> Result<usize, Closed> {
                 $wait(self.lane_len(lane))

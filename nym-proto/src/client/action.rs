@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::LoopHealth;
 use super::event::{ConnectionId, FetchId, MessageId, WsFrame};
+use super::state::Change;
 use crate::address::Recipient;
 use crate::gateway::SharedKey;
 use crate::identity::IdentityKey;
@@ -59,9 +60,11 @@ pub enum Action {
     },
     /// After a message was refused as not fitting now: there is room again.
     Writable,
-    /// Keep this state where it survives a restart. Later records of the same kind replace
-    /// earlier ones.
-    Persist(Record),
+    /// Keep these changes where they survive a restart, all of them or none, or at least in this
+    /// order. They must be durable before the next [`Write`](Self::Write) or
+    /// [`Deliver`](Self::Deliver) is carried out; until then they may be collected with those of
+    /// later actions and made durable together.
+    Persist(Vec<Change>),
     /// Something worth knowing happened.
     Report(Fact),
     /// Call [`Client::handle`](super::Client::handle) with [`Event::Tick`](super::Event::Tick) at
@@ -195,15 +198,6 @@ pub enum WaitingFor {
     Surbs,
 }
 
-/// State to keep across restarts.
-#[derive(Clone, PartialEq, Debug)]
-#[non_exhaustive]
-pub enum Record {
-    /// The client is registered with a gateway. Pass it as
-    /// [`Config::registration`](super::Config::registration) next time.
-    Registration(Registration),
-}
-
 /// What a client keeps about its registration with a gateway.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Registration {
@@ -300,6 +294,15 @@ pub enum Fact {
     GatewayError(String),
     /// A frame from the gateway could not be understood and was dropped.
     BadFrame,
+    /// The client began with the state of an earlier run.
+    Restored {
+        /// Entries in use.
+        entries: usize,
+        /// Entries that were too old, or too many.
+        expired: usize,
+        /// Entries that were not understood: damaged, or of another version.
+        skipped: usize,
+    },
     /// The topology has no gateway the client may use. With a directory the client looks again.
     NoGateway,
     /// A new topology is in use.
@@ -371,6 +374,9 @@ pub enum StopReason {
     /// The application asked for it.
     #[error("shut down as asked")]
     Requested,
+    /// The shell could not keep what has to survive a crash.
+    #[error("what has to survive a crash could not be kept: {0}")]
+    NotKept(String),
     /// No gateway can be used.
     #[error("no usable gateway: {0}")]
     NoGateway(SessionFailure),

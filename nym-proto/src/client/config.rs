@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::action::Registration;
+use super::state::State;
 use crate::identity::IdentityKey;
 use crate::limits::Limits;
 use crate::sphinx::PacketSize;
@@ -16,9 +16,9 @@ pub struct Config {
     pub network: Network,
     /// Which gateway to use.
     pub gateway: GatewayChoice,
-    /// A registration kept from an earlier run; used if it is with the chosen gateway. With
-    /// [`GatewayChoice::Random`] it decides the choice.
-    pub registration: Option<Registration>,
+    /// What was kept in earlier runs of this identity; a [`Registration`](super::Registration) alone
+    /// will do. With [`GatewayChoice::Random`] the gateway used last is chosen again.
+    pub state: State,
     /// Whether to insist on TLS towards the gateway.
     pub tls: TlsPolicy,
     /// Emission of frames.
@@ -40,7 +40,7 @@ impl Config {
         Self {
             network,
             gateway: GatewayChoice::Random,
-            registration: None,
+            state: State::new(),
             tls: TlsPolicy::Prefer,
             traffic: Traffic::default(),
             acks: AckConfig::default(),

@@ -204,6 +204,12 @@ pub enum Event {
         /// The wall clock now.
         unix_time: UnixTime,
     },
+    /// Changes of [`Action::Persist`](super::Action::Persist) could not be kept. The client stops
+    /// before it writes another frame: what it did next might break its word after a crash.
+    NotKept {
+        /// For humans.
+        reason: String,
+    },
     /// The application wants to stop.
     Shutdown(Shutdown),
 }

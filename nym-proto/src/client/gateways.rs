@@ -98,7 +98,7 @@ impl Client {
         let Some(topology) = self.topology.clone() else {
             return true;
         };
-        let kept = self.config.registration.as_ref().map(|registration| registration.gateway);
+        let kept = self.session.known_gateway();
         let node = match self.config.gateway {
             GatewayChoice::Given(identity) => topology.node_by_identity(&identity).cloned(),
             GatewayChoice::Random => {

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::action::{Delivery, DeliveryOrigin};
+use super::state::{Entry, EntryKey, Journal};
 use super::usage::Usage;
 use crate::limits::Limits;
-use crate::message::{FragmentHeader, Inserted, Origin, Reassembler};
+use crate::message::{FragmentHeader, Inserted, MemoryChange, Origin, Reassembler, SetId};
 use crate::time::Instant;
 
 /// What became of a fragment.
@@ -27,6 +28,7 @@ pub(super) enum Arrival {
 #[derive(Debug)]
 pub(super) struct Inbox {
     reassembler: Reassembler,
+    journal: Journal,
     /// Evictions already counted.
     evicted_seen: u64,
     /// Messages the application is ready to take.
@@ -40,7 +42,8 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            reassembler: Reassembler::new(limits.reassembly),
+            reassembler: Reassembler::with_log(limits.reassembly),
+            journal: Journal::default(),
             evicted_seen: 0,
             window: limits.delivery_window.max(1),
             waiting: VecDeque::new(),
@@ -55,7 +58,9 @@ impl Inbox {
         let Ok((header, payload)) = FragmentHeader::decode(fragment) else {
             return Arrival::Bad;
         };
-        match self.reassembler.insert(now, origin, &header, payload) {
+        let inserted = self.reassembler.insert(now, origin, &header, payload);
+        self.note();
+        match inserted {
             Inserted::Incomplete => Arrival::Incomplete,
             Inserted::Duplicate => Arrival::Duplicate,
             Inserted::Complete { message, .. } => Arrival::Complete(Bytes::from(message)),
@@ -116,10 +121,35 @@ impl Inbox {
     /// room for others included.
     pub(super) fn expire(&mut self, now: Instant) -> usize {
         let stale = self.reassembler.expire(now);
+        self.note();
         let evicted = self.reassembler.evicted();
         let since = evicted.saturating_sub(self.evicted_seen);
         self.evicted_seen = evicted;
         stale.saturating_add(usize::try_from(since).unwrap_or(usize::MAX))
+    }
+
+    /// Remembers a set that was finished in an earlier run.
+    pub(super) fn restore(&mut self, at: Instant, origin: Origin, set: SetId, hashes: Box<[u64]>) {
+        self.reassembler.restore(at, origin, set, hashes);
+        self.note();
+    }
+
+    /// What has to be kept.
+    pub(super) const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    fn note(&mut self) {
+        for change in self.reassembler.memory_changes() {
+            match change {
+                MemoryChange::Remembered { origin, set, hashes } => {
+                    self.journal.put(Entry::Finished { origin, set, hashes });
+                }
+                MemoryChange::Forgotten { origin, set } => {
+                    self.journal.erase(EntryKey::Finished(origin, set));
+                }
+            }
+        }
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {

@@ -19,8 +19,10 @@ mod outgoing;
 mod pacer;
 mod receive;
 mod replies;
+mod restore;
 mod schedule;
 mod session;
+mod state;
 mod stats;
 mod suite;
 mod upkeep;
@@ -35,6 +37,7 @@ pub use config::*;
 pub use event::*;
 pub use health::{LoopHealth, RoundTrip};
 pub use pacer::{Pacer, Poisson};
+pub use state::{Change, MemoryStore, State};
 pub use stats::Stats;
 pub use suite::PacketSuite;
 pub use usage::Usage;
@@ -47,6 +50,7 @@ use self::outbox::Outbox;
 use self::replies::Replies;
 use self::schedule::Schedule;
 use self::session::{Session, SessionOutput};
+use self::state::{Entry, EntryKey, Journal};
 use crate::address::Recipient;
 use crate::entropy::{Entropy, Purpose, Stream};
 use crate::identity::{Identity, IdentityKey};
@@ -102,6 +106,8 @@ pub struct Client {
     /// Frames among the actions.
     writes_queued: usize,
     stats: Stats,
+    /// What is to be kept and belongs to no concern of its own.
+    journal: Journal,
 }
 
 /// What a client is made of besides its configuration. The default is what it is meant to be; tests
@@ -213,8 +219,7 @@ impl Client {
             replies: Replies::new(config.replies, &config.limits, entropy.stream(Purpose::Tags)),
             session: Session::new(
                 identity.identity.clone(),
-                config.registration.clone(),
-                config.limits.gateway_requests_max,
+                &config.limits,
                 now,
                 unix_time,
                 session_streams,
@@ -253,7 +258,10 @@ impl Client {
             actions: VecDeque::new(),
             writes_queued: 0,
             stats: Stats::default(),
+            journal: Journal::default(),
         };
+        let state = core::mem::take(&mut client.config.state);
+        client.restore(state, unix_time);
         if let Err(reason) = client.check_network() {
             client.stop(reason);
             return client;
@@ -263,6 +271,7 @@ impl Client {
         }
         client.directory.tick(now);
         client.pass_on();
+        client.persist();
         client
     }
 
@@ -327,6 +336,11 @@ impl Client {
             Event::NetworkChanged { unix_time } => {
                 self.session.set_clock(now, unix_time);
                 self.look_around(now);
+            }
+            Event::NotKept { reason } => {
+                self.actions.retain(|action| !matches!(action, Action::Write { .. }));
+                self.writes_queued = 0;
+                self.stop(StopReason::NotKept(reason));
             }
             Event::Shutdown(Shutdown::Now) => self.stop(StopReason::Requested),
             Event::Shutdown(Shutdown::Drain(within)) => {
@@ -468,6 +482,7 @@ impl Client {
         if is_drained || self.drain_until.is_some_and(|until| until <= now) {
             self.stop(StopReason::Requested);
         }
+        self.persist();
     }
 
     /// Carries out what session and directory decided, until neither has anything to say.
@@ -501,7 +516,10 @@ impl Client {
                 self.show_connectivity();
             }
             SessionOutput::Registered(registration) => {
-                self.act(Action::Persist(Record::Registration(registration)));
+                self.journal.put(Entry::Registration(registration));
+            }
+            SessionOutput::Forgotten(gateway) => {
+                self.journal.erase(EntryKey::Registration(gateway));
             }
             SessionOutput::Up => self.on_up(),
             SessionOutput::Down => {
@@ -590,6 +608,24 @@ impl Client {
     }
 
     fn act(&mut self, action: Action) {
+        if matches!(action, Action::Write { .. } | Action::Deliver(_) | Action::Stopped(_)) {
+            self.persist();
+        }
         self.actions.push_back(action);
+    }
+
+    /// What the concerns want kept becomes an action: at the latest before the next frame or
+    /// delivery, which it makes good. Finished sets go first: better not to have the SURBs of a
+    /// message than to take them in twice.
+    fn persist(&mut self) {
+        let unix = self.session.unix_time(self.now);
+        let mut changes = Vec::new();
+        self.journal.drain_into(unix, &mut changes);
+        self.inbox.journal().drain_into(unix, &mut changes);
+        self.replies.drain_changes(unix, &mut changes);
+        if !changes.is_empty() {
+            self.stats.changes += changes.len() as u64;
+            self.actions.push_back(Action::Persist(changes));
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::gateway::{
     SharedKey, open_push_with,
 };
 use crate::identity::{IdentityKey, IdentityKeyPair};
+use crate::limits::Limits;
 use crate::time::{Instant, UnixTime};
 
 use self::ready::Ready;
@@ -48,6 +49,8 @@ pub(super) enum SessionOutput {
     Connectivity(Connectivity),
     /// The gateway holds this registration.
     Registered(Registration),
+    /// There are too many registrations; the one with this gateway is given up.
+    Forgotten(IdentityKey),
     /// Frames flow from now on.
     Up,
     /// Frames stop flowing.
@@ -115,7 +118,11 @@ pub(super) struct Session {
     jitter: Stream,
     requests_max: usize,
     gateway: Option<Gateway>,
+    /// With the gateway in use ...
     registration: Option<Registration>,
+    /// ... and with others.
+    registrations: Vec<Registration>,
+    registrations_max: usize,
     connection: ConnectionId,
     state: State,
     failures: u32,
@@ -142,8 +149,7 @@ impl Clock {
 impl Session {
     pub(super) fn new(
         identity: IdentityKeyPair,
-        registration: Option<Registration>,
-        requests_max: usize,
+        limits: &Limits,
         now: Instant,
         unix: UnixTime,
         (stream, jitter): (Stream, Stream),
@@ -152,9 +158,11 @@ impl Session {
             identity,
             stream,
             jitter,
-            requests_max,
+            requests_max: limits.gateway_requests_max,
             gateway: None,
-            registration,
+            registration: None,
+            registrations: Vec::new(),
+            registrations_max: limits.registrations_max,
             connection: ConnectionId(0),
             state: State::Idle,
             failures: 0,
@@ -180,6 +188,30 @@ impl Session {
         self.clock.unix(now)
     }
 
+    /// A registration of an earlier run. To be called before a gateway is used.
+    pub(super) fn restore(&mut self, registration: Registration) {
+        self.registrations.push(registration);
+        self.forget_oldest();
+    }
+
+    /// The gateway, other than the one in use, to which the client was connected last.
+    pub(super) fn known_gateway(&self) -> Option<IdentityKey> {
+        let latest = self.registrations.iter().max_by_key(|kept| kept.last_authentication);
+        latest.map(|registration| registration.gateway)
+    }
+
+    fn forget_oldest(&mut self) {
+        let others_max = self.registrations_max.saturating_sub(self.registration.iter().len());
+        while self.registrations.len() > others_max {
+            let kept = self.registrations.iter().enumerate();
+            let Some((oldest, _)) = kept.min_by_key(|(_, kept)| kept.last_authentication) else {
+                break;
+            };
+            let forgotten = self.registrations.swap_remove(oldest);
+            self.outputs.push(SessionOutput::Forgotten(forgotten.gateway));
+        }
+    }
+
     /// The gateway in use.
     pub(super) const fn gateway(&self) -> Option<&Gateway> {
         self.gateway.as_ref()
@@ -189,7 +221,9 @@ impl Session {
     pub(super) fn use_gateway(&mut self, now: Instant, gateway: Gateway) {
         let is_new = self.gateway.as_ref().is_none_or(|old| old.identity != gateway.identity);
         if is_new {
-            self.registration = self.registration.take().filter(|r| r.gateway == gateway.identity);
+            self.registrations.extend(self.registration.take());
+            let kept = self.registrations.iter().position(|r| r.gateway == gateway.identity);
+            self.registration = kept.map(|index| self.registrations.swap_remove(index));
             self.drop_connection();
             (self.failures, self.refusals, self.has_been_ready) = (0, 0, false);
         }

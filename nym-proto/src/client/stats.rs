@@ -70,6 +70,8 @@ pub struct Stats {
     pub bytes_written: u64,
     /// Bytes of frames received from the gateway.
     pub bytes_received: u64,
+    /// Changes of what is kept across restarts.
+    pub changes: u64,
     /// Sessions with the gateway that became ready.
     pub sessions: u64,
     /// Remaining bandwidth at the gateway, in bytes, as it last told.

@@ -44,7 +44,7 @@ pub use onion::{
 };
 pub use padding::{PaddingError, unpad, write_padded};
 pub use plan::{FragmentPlan, fragment_room};
-pub use reassembly::{DropReason, Inserted, Origin, Reassembler, ReassemblyLimits};
+pub use reassembly::{DropReason, Inserted, MemoryChange, Origin, Reassembler, ReassemblyLimits};
 pub use reply::{ReplyDigest, ReplyKey, ReplySurb, ReplySurbError};
 pub use sender_tag::{SenderTag, SenderTagError};
 pub use set_id::{AckId, FragmentId, SetId};

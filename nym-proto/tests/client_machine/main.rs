@@ -3,6 +3,7 @@
 mod contract;
 mod conversations;
 mod hostile;
+mod persistence;
 mod privacy;
 mod sessions;
 #[expect(unreachable_pub, reason = "a module of one test")]

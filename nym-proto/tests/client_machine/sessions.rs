@@ -47,7 +47,7 @@ fn a_client_with_a_kept_registration_authenticates() {
     world.event(0, Event::Shutdown(Shutdown::Now));
     let mut config = world.config(0);
     config.gateway = GatewayChoice::Random;
-    config.registration = registration.clone();
+    config.state = registration.clone().unwrap().into();
     let again = world.add(config, seed);
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.address(again), address);

@@ -1,23 +1,24 @@
 //! A whole network in one value and virtual time: clients are the machine under test, gateways
 //! answer at once, and packets are walked through all their hops when they are sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::{NodeAddress, Recipient};
 use nym_proto::client::{
-    Action, Client, Config, ConnectionId, Delivery, Event, Fact, MessageId, Network, Outcome,
-    Outgoing, Refused, Registration, StopReason, Target, WsFrame,
+    Action, Client, Config, ConnectionId, Delivery, Event, Fact, MemoryStore, MessageId, Network,
+    Outcome, Outgoing, Refused, Registration, StopReason, Target, WsFrame,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{
-    ClientText, FREE_GRANT, ForwardRequest, GatewayHandshake, GatewayText, SharedKey, seal_push,
+    ClientText, FRAME_PREFIX, FREE_GRANT, ForwardRequest, GatewayHandshake, GatewayText, SharedKey,
+    seal_push,
 };
 use nym_proto::identity::{Identity, IdentityKey, IdentityKeyPair, PrivateKey};
 use nym_proto::message::{FragmentPlan, SetId, fragment_room, seal, split_final, write_padded};
-use nym_proto::sphinx::{PacketPeeler, PacketSize, Peeled, SphinxPeeler};
+use nym_proto::sphinx::{HEADER_SIZE, PacketPeeler, PacketSize, Peeled, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
 use nym_proto::topology::{Entry, Node, RewardedSet, SupportedRoles, Topology, TopologyParts};
 
@@ -50,10 +51,15 @@ pub struct Host {
     pub outcomes: Vec<(MessageId, Outcome)>,
     pub facts: Vec<Fact>,
     pub registration: Option<Registration>,
+    /// What it wanted kept.
+    pub kept: MemoryStore,
     pub stopped: Option<StopReason>,
     pub writable: usize,
     /// Whether delivered messages are reported as taken.
     pub takes: bool,
+    /// Actions it will still carry out before it crashes.
+    pub crash_after: Option<usize>,
+    pub is_crashed: bool,
     conn: Option<(ConnectionId, usize, Conn)>,
     seed: [u8; 32],
 }
@@ -75,6 +81,37 @@ pub struct World {
     queue: BTreeMap<(Instant, u64), Arrival>,
     sequence: u64,
     stream: Stream,
+    raw: Vec<u8>,
+    pub seen: Seen,
+}
+
+/// What must never be seen twice, and how often it was.
+#[derive(Default)]
+pub struct Seen {
+    /// Nonces of frames to gateways, with the key they were used under.
+    nonces: BTreeSet<([u8; 32], Vec<u8>)>,
+    /// Headers of packets that entered the network: of one SURB comes one header.
+    headers: BTreeSet<Vec<u8>>,
+    /// What the content of a packet begins with: a fresh public key, or the name of a reply key.
+    keys: BTreeSet<[u8; 32]>,
+    pub again: Vec<&'static str>,
+}
+
+impl Seen {
+    fn frame(&mut self, key: [u8; 32], nonce: Vec<u8>, header: &[u8]) {
+        if !self.nonces.insert((key, nonce)) {
+            self.again.push("a nonce");
+        }
+        if !self.headers.insert(header.to_vec()) {
+            self.again.push("a header");
+        }
+    }
+
+    fn content(&mut self, content: &[u8]) {
+        if !self.keys.insert(*content.first_chunk().unwrap()) {
+            self.again.push("a key");
+        }
+    }
 }
 
 impl World {
@@ -148,6 +185,8 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             stream,
+            raw: Vec::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -171,9 +210,12 @@ impl World {
             outcomes: Vec::new(),
             facts: Vec::new(),
             registration: None,
+            kept: MemoryStore::new(),
             stopped: None,
             writable: 0,
             takes: true,
+            crash_after: None,
+            is_crashed: false,
             conn: None,
             seed: [seed; 32],
         });
@@ -217,7 +259,26 @@ impl World {
         self.event_with_result(client, event).unwrap();
     }
 
+    /// Starts a crashed client again, from what it had kept, with another seed.
+    pub fn restart(&mut self, client: usize, mut config: Config, seed: u8) {
+        let (now, unix) = (self.now, self.unix());
+        let host = &mut self.hosts[client];
+        assert!(host.is_crashed, "only a crashed client is restarted");
+        (host.is_crashed, host.conn) = (false, None);
+        config.state = host.kept.state();
+        let first = host.seed;
+        let identity = Identity::generate(&mut Entropy::new(first).stream(Purpose::Identity));
+        host.machine = Client::new(config, identity, [seed; 32], now, unix);
+        self.queue.retain(
+            |_, arrival| !matches!(arrival, Arrival::ToClient { client: to, .. } if *to == client),
+        );
+        self.drain(client);
+    }
+
     pub fn event_with_result(&mut self, client: usize, event: Event) -> Result<(), Refused> {
+        if self.hosts[client].is_crashed {
+            return Ok(());
+        }
         let result = self.hosts[client].machine.handle(self.now, event);
         self.drain(client);
         result
@@ -246,6 +307,7 @@ impl World {
             }
             let arrival = self.queue.first_key_value().map(|((at, _), _)| *at);
             let tick = (0..self.hosts.len())
+                .filter(|i| !self.hosts[*i].is_crashed)
                 .filter_map(|i| self.hosts[i].machine.next_deadline().map(|d| (d.at, i)))
                 .min();
             let at = [arrival, tick.map(|(at, _)| at)].into_iter().flatten().min();
@@ -316,6 +378,13 @@ impl World {
         let mut buffer = vec![0; 32 + fragment_room(PacketSize::Regular)];
         let at = header.encode(&mut buffer[32..]);
         write_padded(&[message], range.start, &mut buffer[32 + at..]);
+        self.raw.clone_from(&buffer);
+        self.send_raw_again(to);
+    }
+
+    /// The fragment sent last with [`send_raw`](Self::send_raw) comes in another packet.
+    pub fn send_raw_again(&mut self, to: &Recipient) {
+        let mut buffer = self.raw.clone();
         seal(&to.encryption, &mut buffer, &mut self.stream).unwrap();
         let gateway =
             self.gateways.iter().position(|g| *g.identity.public() == to.gateway).unwrap();
@@ -340,6 +409,13 @@ impl World {
     fn drain(&mut self, client: usize) {
         while let Some(action) = self.hosts[client].machine.poll_action() {
             let host = &mut self.hosts[client];
+            if let Some(left) = &mut host.crash_after {
+                if *left == 0 {
+                    (host.is_crashed, host.crash_after) = (true, None);
+                    return;
+                }
+                *left -= usize::from(!matches!(action, Action::SetTimer(_)));
+            }
             host.actions.push(format!("{:?} {action:?}", self.now));
             match action {
                 Action::Connect { connection, urls } => self.connect(client, connection, &urls),
@@ -359,8 +435,11 @@ impl World {
                 }
                 Action::Outcome { id, outcome } => host.outcomes.push((id, outcome)),
                 Action::Writable => host.writable += 1,
-                Action::Persist(nym_proto::client::Record::Registration(r)) => {
-                    host.registration = Some(r)
+                Action::Persist(changes) => {
+                    host.kept.apply(&changes);
+                    let registration =
+                        changes.iter().rev().find_map(|change| change.registration());
+                    host.registration = registration.or(host.registration.take());
                 }
                 Action::Report(fact) => {
                     if let Fact::Address(address) = fact {
@@ -412,8 +491,12 @@ impl World {
         let (connection, gateway, conn) = self.hosts[client].conn.take().unwrap();
         let (conn, answers) = match (conn, frame) {
             (Conn::Active { client: id, key }, WsFrame::Binary(bytes)) => {
+                let nonce = bytes[2..FRAME_PREFIX].to_vec();
                 let request = ForwardRequest::open(&key, BytesMut::from(bytes)).unwrap();
-                self.walk(request.first_hop, request.into_packet(), Duration::ZERO);
+                let first_hop = request.first_hop;
+                let packet = request.into_packet();
+                self.seen.frame(*key.as_bytes(), nonce, &packet[..HEADER_SIZE]);
+                self.walk(first_hop, packet, Duration::ZERO);
                 let remaining_bandwidth = self.gateways[gateway].balance;
                 let answer = GatewayText::Send { remaining_bandwidth, upgrade_mode: false };
                 (Conn::Active { client: id, key }, vec![answer.encode()])
@@ -521,6 +604,7 @@ impl World {
                         Bytes::copy_from_slice(plaintext)
                     } else {
                         let (ack_to, ack, message) = split_final(plaintext).unwrap();
+                        self.seen.content(message);
                         let message = Bytes::copy_from_slice(message);
                         let ack = BytesMut::from(ack);
                         self.walk(ack_to, ack, elapsed);

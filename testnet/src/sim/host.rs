@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 
 use nym_proto::address::Recipient;
-use nym_proto::client::{Client, Delivery, Fact, MessageId, Outcome, Registration, StopReason};
+use nym_proto::client::{
+    Client, Delivery, Fact, MemoryStore, MessageId, Outcome, Registration, StopReason,
+};
 use nym_proto::time::{Instant, UnixTime};
 
+use super::crashes::Origin;
 use super::links::LinkKey;
 use super::queue::AtClient;
 
@@ -23,6 +26,7 @@ pub struct LostPush {
 #[derive(Debug)]
 pub struct SimClient {
     pub(super) machine: Client,
+    pub(super) origin: Origin,
     pub(super) link: Option<LinkKey>,
     pub(super) timer: Option<Instant>,
     /// How far the clocks are off.
@@ -31,6 +35,10 @@ pub struct SimClient {
     /// Ticks at one instant.
     pub(super) ticks: (Instant, u32),
     pub(super) is_suspended: bool,
+    pub(super) is_crashed: bool,
+    /// Actions until it crashes.
+    pub(super) crash_after: Option<u64>,
+    pub(super) crashes: Vec<Instant>,
     /// What arrived while suspended.
     pub(super) backlog: VecDeque<AtClient>,
     pub(super) deliveries: Vec<(Instant, Delivery)>,
@@ -40,21 +48,28 @@ pub struct SimClient {
     pub(super) lost_pushes: Vec<LostPush>,
     pub(super) store_losses: Vec<Instant>,
     pub(super) registration: Option<Registration>,
+    pub(super) kept: MemoryStore,
     pub(super) address: Option<Recipient>,
     pub(super) stopped: Option<StopReason>,
     pub(super) writable: usize,
 }
 
 impl SimClient {
-    pub(super) const fn new(machine: Client) -> Self {
+    pub(super) fn new(machine: Client, origin: Origin) -> Self {
         Self {
             machine,
+            kept: origin.config.state.to_store(),
+            registration: origin.config.state.registration().cloned(),
+            origin,
             link: None,
             timer: None,
             clock_ms: 0,
             wall_ms: 0,
             ticks: (Instant::START, 0),
             is_suspended: false,
+            is_crashed: false,
+            crash_after: None,
+            crashes: Vec::new(),
             backlog: VecDeque::new(),
             deliveries: Vec::new(),
             outcomes: Vec::new(),
@@ -62,7 +77,6 @@ impl SimClient {
             written: Vec::new(),
             lost_pushes: Vec::new(),
             store_losses: Vec::new(),
-            registration: None,
             address: None,
             stopped: None,
             writable: 0,
@@ -96,10 +110,25 @@ impl SimClient {
         self.address
     }
 
+    /// True while the client is not there, see [`Sim::crash_client`](super::Sim::crash_client).
+    #[must_use]
+    pub const fn is_crashed(&self) -> bool {
+        self.is_crashed
+    }
+
+    /// When the client crashed. What a crash excuses: messages it had accepted and not yet
+    /// reported as ended have no outcome; messages to it of which any part was acknowledged before
+    /// the crash may be lost, and so may those pushed to it between the crash and its gateway's
+    /// learning of it.
+    #[must_use]
+    pub fn crashes(&self) -> &[Instant] {
+        &self.crashes
+    }
+
     /// True if the client is connected to its gateway.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.machine.connectivity().is_up()
+        !self.is_crashed && self.machine.connectivity().is_up()
     }
 
     /// Messages handed to the application, with the time. The application takes each at once.
@@ -143,6 +172,12 @@ impl SimClient {
     #[must_use]
     pub fn store_losses(&self) -> &[Instant] {
         &self.store_losses
+    }
+
+    /// What the client wanted kept.
+    #[must_use]
+    pub const fn kept(&self) -> &MemoryStore {
+        &self.kept
     }
 
     /// The last registration the client wanted kept.

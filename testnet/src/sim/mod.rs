@@ -22,12 +22,14 @@
 //! ```
 //!
 //! Things go wrong when told to: links are cut, go silent or stall ([`Sim::cut`],
-//! [`Sim::silence`], [`Sim::stall`]), clients sleep ([`Sim::suspend`]), nodes crash
-//! ([`Sim::crash`], [`Sim::restart`]), packets get lost ([`Sim::set_node_links`]), the directory
+//! [`Sim::silence`], [`Sim::stall`]), clients sleep ([`Sim::suspend`]) or crash at any
+//! action and come back with what they kept ([`Sim::crash_client_after`], [`Sim::restart_client`]),
+//! nodes crash ([`Sim::crash`], [`Sim::restart`]), packets get lost ([`Sim::set_node_links`]), the directory
 //! fails ([`Sim::set_directory`], [`Sim::hide`]). [`campaign`] draws all of this from a seed and
 //! checks what the network does against a [`model`].
 
 pub mod campaign;
+mod crashes;
 mod disturb;
 mod documents;
 pub mod faults;
@@ -58,6 +60,7 @@ use nym_proto::identity::Identity;
 use nym_proto::sphinx::SphinxBuilder;
 use nym_proto::time::{Instant, UnixTime};
 
+use self::crashes::Origin;
 pub use self::documents::DirectoryMode;
 use self::documents::Documents;
 pub use self::host::{LostPush, SimClient};
@@ -305,8 +308,9 @@ impl Sim {
         let (now, unix_time) = (self.now, self.unix_time());
         let seed = stream.bytes();
         let parts = wrap(Parts { builder, ..Parts::default() });
+        let origin = Origin { config: config.clone(), identity: identity.clone(), seeds: stream };
         let machine = Client::with_parts(config, identity, seed, now, unix_time, parts);
-        self.clients.push(SimClient::new(machine));
+        self.clients.push(SimClient::new(machine, origin));
         self.drain_client(index);
         ClientIx(index)
     }

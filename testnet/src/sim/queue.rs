@@ -78,6 +78,16 @@ impl Queue {
         self.heap.peek().map(|entry| entry.at)
     }
 
+    /// Takes out, in order, what is not to happen.
+    pub(super) fn take_if(&mut self, is_taken: impl Fn(&Item) -> bool) -> Vec<Item> {
+        let all = core::mem::take(&mut self.heap).into_vec();
+        let (mut taken, left): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|entry| is_taken(&entry.item));
+        self.heap = left.into();
+        taken.sort_unstable_by(|a, b| b.cmp(a));
+        taken.into_iter().map(|entry| *entry.item).collect()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Item> {
         self.heap.pop().map(|entry| *entry.item)
     }
@@ -107,6 +117,20 @@ impl Eq for Entry {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_out_does_not_happen_and_comes_in_order() {
+        let mut queue = Queue::default();
+        for (at, client) in [(5, 1), (3, 2), (4, 3), (1, 1)] {
+            let item = if at == 1 { Item::NodeTimer(9) } else { Item::Resume(client) };
+            queue.push(Instant::from_nanos(at), item);
+        }
+        let taken = queue.take_if(|item| matches!(item, Item::Resume(1 | 3)));
+        assert!(matches!(taken[..], [Item::Resume(3), Item::Resume(1)]), "{taken:?}");
+        assert!(matches!(queue.pop(), Some(Item::NodeTimer(9))));
+        assert!(matches!(queue.pop(), Some(Item::Resume(2))));
+        assert!(queue.pop().is_none());
+    }
 
     #[test]
     fn things_happen_in_order_of_time_then_of_arrival() {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use nym_proto::client::{
-    self, Action, ConnectionId, Delivery, Event, Fact, Record, Refused, WsFrame,
+    self, Action, Change, ConnectionId, Delivery, Event, Fact, Refused, WsFrame,
 };
 use nym_proto::message::ACK_LEN;
 use nym_proto::time::{Instant, UnixTime};
@@ -13,7 +13,7 @@ use super::host::LostPush;
 use super::links::{Link, LinkKey};
 use super::nodes::NodeAction;
 use super::queue::{AtClient, AtGateway, Item};
-use super::{Sabotage, Sim};
+use super::{ClientIx, Sabotage, Sim};
 use crate::gateway;
 
 /// Pushes up to this size carry acks; packets are larger by far.
@@ -77,7 +77,7 @@ impl Sim {
 
     fn wake_client(&mut self, client: usize) {
         let host = &mut self.clients[client];
-        if host.timer != Some(self.now) || host.is_suspended {
+        if host.timer != Some(self.now) || host.is_suspended || host.is_crashed {
             return;
         }
         host.timer = None;
@@ -102,6 +102,9 @@ impl Sim {
     }
 
     fn at_client(&mut self, client: usize, what: AtClient) {
+        if self.clients[client].is_crashed {
+            return self.lose(client, what);
+        }
         let is_current = |sim: &Self, link: LinkKey| {
             sim.clients[client].link == Some(link)
                 && sim.links.get(link).is_some_and(|link| !link.is_cut)
@@ -159,6 +162,9 @@ impl Sim {
 
     pub(super) fn client_event(&mut self, client: usize, event: Event) -> Result<(), Refused> {
         self.note_event(client, &event);
+        if self.clients[client].is_crashed {
+            return self.missed(client, event);
+        }
         let now = self.clients[client].clock(self.now);
         let result = self.clients[client].machine.handle(now, event);
         self.trace.word(u64::from(result.is_err()));
@@ -188,6 +194,9 @@ impl Sim {
     pub(super) fn drain_client(&mut self, client: usize) {
         while let Some(action) = self.clients[client].machine.poll_action() {
             self.act(client, action);
+            if self.is_last_action(client) {
+                return self.crash_client(ClientIx(client));
+            }
         }
         self.arm_client(client);
     }
@@ -246,9 +255,15 @@ impl Sim {
                 }
             }
             Action::Writable => host.writable += 1,
-            Action::Persist(Record::Registration(registration)) => {
-                self.trace.word(registration.last_authentication);
-                host.registration = Some(registration);
+            Action::Persist(changes) => {
+                for change in &changes {
+                    self.trace.bytes(change.key());
+                    self.trace.bytes(change.value().unwrap_or_default());
+                }
+                let host = &mut self.clients[client];
+                host.kept.apply(&changes);
+                let registration = changes.iter().rev().find_map(Change::registration);
+                host.registration = registration.or(host.registration.take());
             }
             Action::Report(fact) => {
                 self.trace.debug(&fact);
@@ -300,7 +315,7 @@ impl Sim {
     }
 
     /// The client gives its connection up, or only the one with this name.
-    fn disconnect(&mut self, client: usize, connection: Option<ConnectionId>) {
+    pub(super) fn disconnect(&mut self, client: usize, connection: Option<ConnectionId>) {
         let Some(link) = self.clients[client].link else {
             return;
         };

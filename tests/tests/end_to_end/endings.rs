@@ -1,8 +1,7 @@
 //! Shutting down, dropping the handle, and what a client tells about itself.
 
 use nym_proto::client::{
-    Connectivity, DeliveryOrigin, Fact, FailReason, Outcome, Record, RefusedReason, Shutdown,
-    StopReason,
+    Connectivity, DeliveryOrigin, Fact, FailReason, Outcome, RefusedReason, Shutdown, StopReason,
 };
 use nym_runtime_std::{Closed, SendError};
 use tests::stage::{ALICE, BOB, Stage, noise};
@@ -222,11 +221,9 @@ fn counters_and_facts_agree_with_what_happened(cast: &Cast) {
     assert!(facts.contains(&Fact::Address(alice.address())));
     let is_topology = |fact: &Fact| matches!(fact, Fact::Topology { nodes: 5, refused: 0, .. });
     assert!(facts.iter().any(is_topology));
-    let records = alice.records();
-    let Some(Record::Registration(registration)) = records.last() else {
-        panic!("{records:?}");
-    };
-    assert_eq!(Some(registration), alice.registration().as_ref());
+    let state = alice.state().unwrap();
+    assert!(state.registration().is_some());
+    assert_eq!(state.registration(), alice.registration().as_ref());
     names_no_correspondent(&facts, &*bob);
     names_no_correspondent(&bob.facts(), &*alice);
 }

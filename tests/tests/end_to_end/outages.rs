@@ -138,7 +138,7 @@ fn recipient_is_reached_after_a_restart(seed: u8, cast: &Cast, keep_store: bool)
 fn a_recipient_that_was_offline_gets_its_messages_when_it_returns(cast: &Cast) {
     let (stage, alice, bob) = Stage::with_clients(36, cast);
     let address = bob.address();
-    let registration = bob.registration();
+    let state = bob.state();
     bob.shutdown(Shutdown::Now).unwrap();
     let message = |n: u64| noise(n, 5000);
 
@@ -148,7 +148,7 @@ fn a_recipient_that_was_offline_gets_its_messages_when_it_returns(cast: &Cast) {
     }
     assert!(stage.network.stats().gateways[GATEWAY_OF_BOB].stored > 0);
     let mut config = stage.config(BOB);
-    config.registration = registration;
+    config.state = state.unwrap();
     let options = stage.options(BOB + 1);
     let bob = cast.bob.connect(config, stage.identity(BOB), options);
     let bob = bob.unwrap();

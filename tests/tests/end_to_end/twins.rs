@@ -30,7 +30,7 @@ fn a_second_client_of_one_identity_is_turned_away_and_the_first_goes_on(cast: &C
 fn a_second_client_that_knows_the_key_comes_in_once_the_first_has_gone(cast: &Cast) {
     let (stage, alice, bob) = Stage::with_clients(42, cast);
     let mut config = stage.config(BOB);
-    config.registration = bob.registration();
+    config.state = bob.registration().unwrap().into();
     let (identity, options) = (stage.identity(BOB), stage.options(BOB + 1));
 
     let twin = thread::scope(|scope| {

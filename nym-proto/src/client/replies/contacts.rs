@@ -9,8 +9,8 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ReplyConfig;
 use super::usage::Usage;
+use super::{Entry, EntryKey, Journal, ReplyConfig};
 use crate::address::Recipient;
 use crate::entropy::Stream;
 use crate::limits::Limits;
@@ -82,6 +82,7 @@ pub(in crate::client) struct Contacts {
     contacts: BTreeMap<Recipient, Contact>,
     timers: BTreeSet<(Instant, Recipient)>,
     next_conversation: u64,
+    journal: Journal,
 }
 
 impl Contacts {
@@ -93,6 +94,7 @@ impl Contacts {
             contacts: BTreeMap::new(),
             timers: BTreeSet::new(),
             next_conversation: 0,
+            journal: Journal::default(),
         }
     }
 
@@ -102,6 +104,38 @@ impl Contacts {
         if let Some(contact) = self.contacts.get(recipient) {
             return contact.tag;
         }
+        let tag = SenderTag::draw(&mut self.stream);
+        let conversation = self.next_conversation;
+        self.insert(now, *recipient, tag, conversation);
+        self.journal.put(Entry::Contact { conversation, recipient: *recipient, tag });
+        tag
+    }
+
+    /// A contact of an earlier run.
+    pub(in crate::client) fn restore(
+        &mut self,
+        now: Instant,
+        recipient: Recipient,
+        tag: SenderTag,
+        conversation: u64,
+    ) {
+        self.remove(&recipient);
+        self.insert(now, recipient, tag, conversation);
+    }
+
+    /// A conversation of an earlier run had this number: no other gets it.
+    pub(in crate::client) fn pass_over(&mut self, conversation: u64) {
+        if conversation != u64::MAX {
+            self.next_conversation = self.next_conversation.max(conversation + 1);
+        }
+    }
+
+    /// What has to be kept.
+    pub(super) const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    fn insert(&mut self, now: Instant, recipient: Recipient, tag: SenderTag, conversation: u64) {
         if self.contacts.len() >= self.tags_max {
             let least = self
                 .contacts
@@ -112,14 +146,7 @@ impl Contacts {
                 self.remove(&least);
             }
         }
-        let tag = SenderTag::draw(&mut self.stream);
-        let conversation = self.next_conversation;
-        self.insert(now, *recipient, tag, conversation);
-        tag
-    }
-
-    fn insert(&mut self, now: Instant, recipient: Recipient, tag: SenderTag, conversation: u64) {
-        self.next_conversation = self.next_conversation.max(conversation.saturating_add(1));
+        self.pass_over(conversation);
         let contact = Contact {
             tag,
             conversation,
@@ -139,7 +166,11 @@ impl Contacts {
     }
 
     fn remove(&mut self, recipient: &Recipient) {
-        if let Some(due) = self.contacts.remove(recipient).and_then(|contact| contact.due) {
+        let Some(contact) = self.contacts.remove(recipient) else {
+            return;
+        };
+        self.journal.erase(EntryKey::Contact(contact.conversation));
+        if let Some(due) = contact.due {
             self.timers.remove(&(due, *recipient));
         }
     }

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rotations::Rotations;
+use super::{Entry, EntryKey, Journal};
 use crate::address::Recipient;
 use crate::limits::Limits;
 use crate::message::{ReplyDigest, ReplyKey};
@@ -39,6 +40,7 @@ pub(super) struct Keys {
     /// Keys by contact and rotation.
     counts: BTreeMap<(u64, u32), usize>,
     dropped: u64,
+    journal: Journal,
 }
 
 impl Keys {
@@ -55,6 +57,7 @@ impl Keys {
             by_contact: BTreeSet::new(),
             counts: BTreeMap::new(),
             dropped: 0,
+            journal: Journal::default(),
         }
     }
 
@@ -67,6 +70,19 @@ impl Keys {
         key: &ReplyKey,
         (contact, rotation): (u64, u32),
     ) {
+        self.restore(now, recipient, key.clone(), (contact, rotation));
+        let (key, conversation) = (key.clone(), contact);
+        self.journal.put(Entry::ReplyKey { key, recipient, conversation, rotation });
+    }
+
+    /// Keeps a key that was given at `now`, in an earlier run.
+    pub(super) fn restore(
+        &mut self,
+        now: Instant,
+        recipient: Recipient,
+        key: ReplyKey,
+        (contact, rotation): (u64, u32),
+    ) {
         if self.len_of(contact) >= self.per_contact_max {
             self.drop_oldest_of(contact);
         } else if self.keys.len() >= self.keys_max {
@@ -74,7 +90,7 @@ impl Keys {
         }
         let digest = key.digest();
         self.remove(&digest);
-        let given = GivenKey { key: key.clone(), recipient, contact, rotation, given_at: now };
+        let given = GivenKey { key, recipient, contact, rotation, given_at: now };
         self.keys.insert(digest, given);
         self.by_age.insert((now, digest));
         self.by_contact.insert((contact, now, digest));
@@ -89,6 +105,7 @@ impl Keys {
     /// Takes a key out for good.
     pub(super) fn remove(&mut self, digest: &ReplyDigest) -> Option<GivenKey> {
         let given = self.keys.remove(digest)?;
+        self.journal.erase(EntryKey::ReplyKey(*digest));
         self.by_age.remove(&(given.given_at, *digest));
         self.by_contact.remove(&(given.contact, given.given_at, *digest));
         let place = (given.contact, given.rotation);
@@ -151,6 +168,11 @@ impl Keys {
             }
             self.remove(&digest);
         }
+    }
+
+    /// What has to be kept.
+    pub(super) const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// Keys dropped although their SURBs were routable.

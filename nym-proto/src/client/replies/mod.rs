@@ -16,9 +16,10 @@ use self::contacts::Contacts;
 pub(super) use self::contacts::Gift;
 use self::keys::Keys;
 use self::peers::Peers;
-pub(super) use self::peers::{Ask, Purpose};
+pub(super) use self::peers::{Ask, KeptSurb, Purpose};
 use self::rotations::Rotations;
 use super::config::ReplyConfig;
+use super::state::{Change, Entry, EntryKey, Journal, SurbBytes};
 use super::stats::Stats;
 use crate::address::Recipient;
 use crate::entropy::Stream;
@@ -102,6 +103,25 @@ impl Replies {
     /// True while nodes accept packets made with keys of this rotation, as far as is known.
     pub(super) fn is_rotation_alive(&self, now: Instant, rotation: u32) -> bool {
         self.rotations.is_alive(now, rotation)
+    }
+
+    /// The key of a SURB given at `given_at`, in an earlier run.
+    pub(super) fn restore_key(
+        &mut self,
+        given_at: Instant,
+        recipient: Recipient,
+        key: ReplyKey,
+        (conversation, rotation): (u64, u32),
+    ) {
+        self.contacts.pass_over(conversation);
+        self.keys.restore(given_at, recipient, key, (conversation, rotation));
+    }
+
+    /// Moves out what has to be kept, as of this time.
+    pub(super) fn drain_changes(&mut self, unix: UnixTime, changes: &mut Vec<Change>) {
+        self.contacts.journal().drain_into(unix, changes);
+        self.keys.journal().drain_into(unix, changes);
+        self.peers.journal().drain_into(unix, changes);
     }
 
     /// SURBs to send now to somebody we write to.

@@ -4,10 +4,10 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use super::ReplyConfig;
 use super::requests::Requests;
 use super::rotations::Rotations;
 use super::usage::Usage;
+use super::{Entry, EntryKey, Journal, ReplyConfig, SurbBytes};
 use crate::client::stats::Stats;
 use crate::limits::Limits;
 use crate::message::{ReplySurb, SenderTag, SurbList};
@@ -26,6 +26,8 @@ struct HeldSurb {
     /// `None` if not known; then its age decides.
     rotation: Option<u32>,
     received_at: Instant,
+    /// In the order they came.
+    number: u64,
 }
 
 impl HeldSurb {
@@ -33,6 +35,14 @@ impl HeldSurb {
     fn rank(&self) -> u32 {
         self.rotation.unwrap_or(u32::MAX)
     }
+}
+
+/// A SURB of an earlier run.
+pub(in crate::client) struct KeptSurb {
+    pub(in crate::client) surb: ReplySurb,
+    pub(in crate::client) number: u64,
+    pub(in crate::client) stamp: KeyRotation,
+    pub(in crate::client) rotation: Option<u32>,
 }
 
 /// Somebody whose SURBs we hold.
@@ -69,7 +79,7 @@ pub(in crate::client) struct Ask {
 }
 
 /// All of them. A SURB comes with [`put`](Self::put), and goes with [`take`](Self::take) or through
-/// [`count_dropped`](Self::count_dropped).
+/// [`forget`](Self::forget).
 #[derive(Debug)]
 pub(in crate::client) struct Peers {
     config: ReplyConfig,
@@ -79,6 +89,8 @@ pub(in crate::client) struct Peers {
     pub(super) rotations: Rotations,
     peers: BTreeMap<SenderTag, Peer>,
     surbs_held: usize,
+    next_number: u64,
+    journal: Journal,
     surbs_dropped: u64,
     peers_dropped: u64,
     requests_lost: u64,
@@ -94,6 +106,8 @@ impl Peers {
             rotations: Rotations::default(),
             peers: BTreeMap::new(),
             surbs_held: 0,
+            next_number: 0,
+            journal: Journal::default(),
             surbs_dropped: 0,
             peers_dropped: 0,
             requests_lost: 0,
@@ -128,17 +142,24 @@ impl Peers {
         let came = list.surbs.len();
         let peer = self.peer(now, tag);
         peer.last_heard = now;
-        if !is_alive {
+        let is_answered = peer.is_answered;
+        self.journal.put(Entry::Peer { tag, is_answered });
+        let Some(peer) = self.peers.get_mut(&tag).filter(|_| is_alive) else {
             self.surbs_dropped += came as u64;
             return Vec::new();
-        }
+        };
         match (came, answers_request) {
             (0, _) => {}
             (_, true) => peer.requests.settle(now, came),
             (_, false) => peer.requests.revive(),
         }
-        for surb in list.surbs {
-            self.put(tag, HeldSurb { surb, stamp: list.rotation, rotation, received_at: now });
+        let excess = came.saturating_sub(self.per_peer_max);
+        self.surbs_dropped += excess as u64;
+        for surb in list.surbs.into_iter().skip(excess) {
+            let (number, stamp) = (self.next_number, list.rotation);
+            let bytes = SurbBytes::new(&surb);
+            self.journal.put(Entry::Surb { tag, number, stamp, rotation, surb: bytes });
+            self.put(tag, HeldSurb { surb, stamp, rotation, received_at: now, number });
         }
         self.trim();
         let reserve = self.config.reserve;
@@ -151,14 +172,37 @@ impl Peers {
         }
     }
 
+    /// A correspondent of an earlier run, last heard of at `at`.
+    pub(in crate::client) fn restore(&mut self, at: Instant, tag: SenderTag, is_answered: bool) {
+        let peer = self.peer(at, tag);
+        peer.is_answered |= is_answered;
+        peer.last_heard = at;
+    }
+
+    /// A SURB of an earlier run, received at `at`.
+    pub(in crate::client) fn restore_surb(&mut self, at: Instant, tag: SenderTag, kept: KeptSurb) {
+        let KeptSurb { surb, number, stamp, rotation } = kept;
+        self.peer(at, tag);
+        self.put(tag, HeldSurb { surb, stamp, rotation, received_at: at, number });
+        self.trim();
+    }
+
+    /// What has to be kept.
+    pub(super) const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
     /// The correspondent, made room for if it is new.
     fn peer(&mut self, now: Instant, tag: SenderTag) -> &mut Peer {
         if !self.peers.contains_key(&tag) && self.peers.len() >= self.peers_max {
             let usefulness = |peer: &Peer| (peer.queued > 0, peer.is_answered, peer.last_heard);
             let least = self.peers.iter().min_by_key(|(_, peer)| usefulness(peer));
-            if let Some(peer) = least.map(|(tag, _)| *tag).and_then(|tag| self.peers.remove(&tag)) {
+            if let Some((tag, peer)) =
+                least.map(|(tag, _)| *tag).and_then(|tag| self.peers.remove_entry(&tag))
+            {
                 self.peers_dropped += 1;
-                self.count_dropped(peer.surbs.len());
+                self.forget(tag, peer.surbs);
+                self.journal.erase(EntryKey::Peer(tag));
             }
         }
         self.peers.entry(tag).or_insert_with(|| Peer {
@@ -177,25 +221,28 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&tag) else {
             return;
         };
+        self.next_number = self.next_number.max(held.number.saturating_add(1));
         let at = peer.surbs.partition_point(|other| other.rank() <= held.rank());
         peer.surbs.insert(at, held);
         self.surbs_held += 1;
         let excess = peer.surbs.len().saturating_sub(self.per_peer_max);
-        let gone = peer.surbs.drain(..excess).count();
-        self.count_dropped(gone);
+        let gone: Vec<HeldSurb> = peer.surbs.drain(..excess).collect();
+        self.forget(tag, gone);
     }
 
     /// If all have too many together, those with the most lose some.
     fn trim(&mut self) {
         while let Some(excess) = self.surbs_held.checked_sub(self.surbs_max).filter(|n| *n > 0) {
-            let Some(peer) = self.peers.values_mut().max_by_key(|peer| peer.surbs.len()) else {
+            let most = self.peers.iter_mut().max_by_key(|(_, peer)| peer.surbs.len());
+            let Some((tag, peer)) = most.map(|(tag, peer)| (*tag, peer)) else {
                 return;
             };
-            let gone = peer.surbs.drain(..excess.min(peer.surbs.len() / 8 + 1)).count();
-            if gone == 0 {
+            let share = excess.min(peer.surbs.len() / 8 + 1).min(peer.surbs.len());
+            let gone: Vec<HeldSurb> = peer.surbs.drain(..share).collect();
+            if gone.is_empty() {
                 return;
             }
-            self.count_dropped(gone);
+            self.forget(tag, gone);
         }
     }
 
@@ -235,6 +282,7 @@ impl Peers {
         let index = self.position(now, self.peers.get(tag)?, address_len)?;
         let peer = self.peers.get_mut(tag)?;
         let held = peer.surbs.remove(index)?;
+        self.journal.erase(EntryKey::Surb(*tag, held.number));
         if purpose == Purpose::Data {
             peer.usage.count(now);
         }
@@ -268,7 +316,10 @@ impl Peers {
         let (config, rotations, per_peer_max) = (self.config, self.rotations, self.per_peer_max);
         let peer = self.peers.get_mut(tag)?;
         peer.queued = queued;
-        peer.is_answered |= queued > 0;
+        if queued > 0 && !peer.is_answered {
+            peer.is_answered = true;
+            self.journal.put(Entry::Peer { tag: *tag, is_answered: true });
+        }
         self.requests_lost += peer.requests.expire(now);
         if peer.surbs.is_empty() || !peer.is_answered {
             return None;
@@ -352,22 +403,28 @@ impl Peers {
         let is_over =
             |held: &mut HeldSurb| held.rotation.is_some_and(|r| !rotations.is_alive(now, r));
         let is_old = |held: &HeldSurb| now.since(held.received_at) >= age_max;
-        let mut gone = 0;
-        for peer in self.peers.values_mut() {
-            let before = peer.surbs.len();
-            while peer.surbs.pop_front_if(is_over).is_some() {}
+        let mut gone = Vec::new();
+        for (tag, peer) in &mut self.peers {
+            while let Some(held) = peer.surbs.pop_front_if(is_over) {
+                gone.push((*tag, held));
+            }
             let unknown = peer.surbs.partition_point(|held| held.rotation.is_some());
             while peer.surbs.get(unknown).is_some_and(is_old) {
-                peer.surbs.remove(unknown);
+                gone.extend(peer.surbs.remove(unknown).map(|held| (*tag, held)));
             }
-            gone += before - peer.surbs.len();
         }
-        self.count_dropped(gone);
+        for (tag, held) in gone {
+            self.forget(tag, [held]);
+        }
     }
 
-    fn count_dropped(&mut self, surbs: usize) {
-        self.surbs_held = self.surbs_held.saturating_sub(surbs);
-        self.surbs_dropped += surbs as u64;
+    /// SURBs of a correspondent were dropped.
+    fn forget(&mut self, tag: SenderTag, surbs: impl IntoIterator<Item = HeldSurb>) {
+        for held in surbs {
+            self.surbs_held = self.surbs_held.saturating_sub(1);
+            self.surbs_dropped += 1;
+            self.journal.erase(EntryKey::Surb(tag, held.number));
+        }
     }
 
     pub(super) const fn count(&self, stats: &mut Stats) {

@@ -183,6 +183,7 @@ impl Session {
     fn registered(&mut self, registration: Registration) {
         self.registration = Some(registration.clone());
         self.outputs.push(SessionOutput::Registered(registration));
+        self.forget_oldest();
     }
 
     fn handshake_failed(&mut self, now: Instant, error: &HandshakeError) {

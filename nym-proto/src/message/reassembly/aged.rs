@@ -62,13 +62,13 @@ impl<V> AgedMap<V> {
     }
 
     /// Removes the oldest entry.
-    pub(super) fn pop(&mut self) -> Option<V> {
+    pub(super) fn pop(&mut self) -> Option<(Key, V)> {
         let (_, key) = self.order.pop_first()?;
-        self.entries.remove(&key).map(|entry| entry.value)
+        self.entries.remove(&key).map(|entry| (key, entry.value))
     }
 
     /// Removes the oldest entry if it is `age` old or older.
-    pub(super) fn pop_older(&mut self, now: Instant, age: Duration) -> Option<V> {
+    pub(super) fn pop_older(&mut self, now: Instant, age: Duration) -> Option<(Key, V)> {
         let oldest = self.oldest()?;
         if oldest + age <= now { self.pop() } else { None }
     }

@@ -130,6 +130,27 @@ pub enum DropReason {
     Padding,
 }
 
+/// A change of what is remembered of finished sets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MemoryChange {
+    /// A set became a message, or part of one.
+    Remembered {
+        /// Where it came from.
+        origin: Origin,
+        /// Its identifier.
+        set: SetId,
+        /// A hash of each fragment.
+        hashes: Box<[u64]>,
+    },
+    /// A set is not remembered any longer.
+    Forgotten {
+        /// Where it came from.
+        origin: Origin,
+        /// Its identifier.
+        set: SetId,
+    },
+}
+
 type Key = (Origin, SetId);
 
 /// What is remembered of a finished set: one hash per fragment, in order.
@@ -148,6 +169,7 @@ pub struct Reassembler {
     remembered: usize,
     evicted: u64,
     forgotten: u64,
+    log: Option<Vec<MemoryChange>>,
 }
 
 impl Reassembler {
@@ -162,7 +184,25 @@ impl Reassembler {
             remembered: 0,
             evicted: 0,
             forgotten: 0,
+            log: None,
         }
+    }
+
+    /// As [`new`](Self::new), and what it remembers of finished sets can be kept elsewhere: take
+    /// the [`memory_changes`](Self::memory_changes) after each call.
+    #[must_use]
+    pub fn with_log(limits: ReassemblyLimits) -> Self {
+        Self { log: Some(Vec::new()), ..Self::new(limits) }
+    }
+
+    /// What changed in the memory of finished sets since the last call, in order.
+    pub fn memory_changes(&mut self) -> impl Iterator<Item = MemoryChange> + '_ {
+        self.log.iter_mut().flat_map(|log| log.drain(..))
+    }
+
+    /// Remembers a set finished at `at`, in an earlier life. To be called in order of time.
+    pub fn restore(&mut self, at: Instant, origin: Origin, set: SetId, hashes: Box<[u64]>) {
+        self.remember(at, (origin, set), hashes);
     }
 
     /// Takes a fragment. The work is bounded by the number of sets in the fragment's own message,
@@ -185,17 +225,18 @@ impl Reassembler {
     pub fn expire(&mut self, now: Instant) -> usize {
         let mut dropped = 0;
         for _ in 0..EXPIRE_BATCH {
-            let Some(set) = self.pending.pop_older(now, self.limits.stale_after) else {
+            let Some((_, set)) = self.pending.pop_older(now, self.limits.stale_after) else {
                 break;
             };
             self.bytes -= set.charge();
             dropped += 1;
         }
         for _ in 0..EXPIRE_BATCH {
-            let Some(hashes) = self.finished.pop_older(now, self.limits.finished_for) else {
+            let Some((key, hashes)) = self.finished.pop_older(now, self.limits.finished_for) else {
                 break;
             };
             self.remembered -= hashes.len();
+            self.log_forgotten(key);
         }
         dropped
     }
@@ -318,6 +359,9 @@ impl Reassembler {
         for (id, set) in sets {
             fragments += set.len();
             let hashes = set.append_to(&mut message);
+            if let Some(log) = &mut self.log {
+                log.push(MemoryChange::Remembered { origin, set: id, hashes: hashes.clone() });
+            }
             self.remember(now, (origin, id), hashes);
         }
         let len = unpad(&message).map_err(|_| DropReason::Padding)?;
@@ -331,17 +375,25 @@ impl Reassembler {
         }
         if hashes.len() > self.limits.finished_max {
             self.forgotten += 1;
+            self.log_forgotten(key);
             return;
         }
         while self.remembered + hashes.len() > self.limits.finished_max {
-            let Some(oldest) = self.finished.pop() else {
+            let Some((key, oldest)) = self.finished.pop() else {
                 break;
             };
             self.remembered -= oldest.len();
             self.forgotten += 1;
+            self.log_forgotten(key);
         }
         self.remembered += hashes.len();
         self.finished.insert(now, key, hashes);
+    }
+
+    fn log_forgotten(&mut self, (origin, set): Key) {
+        if let Some(log) = &mut self.log {
+            log.push(MemoryChange::Forgotten { origin, set });
+        }
     }
 
     /// Evicts the sets touched least recently until there is room for one more set that is charged
@@ -353,7 +405,7 @@ impl Reassembler {
         while self.bytes + charge > self.limits.bytes_max
             || self.pending.len() >= self.limits.sets_max.max(1)
         {
-            let Some(set) = self.pending.pop() else {
+            let Some((_, set)) = self.pending.pop() else {
                 break;
             };
             self.bytes -= set.charge();

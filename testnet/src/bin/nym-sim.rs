@@ -1,16 +1,21 @@
 //! `nym-sim`: runs whole networks in virtual time, one per seed, while things go wrong, and checks
 //! that all promises hold.
 
+use core::num::{NonZeroU64, NonZeroUsize};
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 
+use nym_proto::time::Instant as SimInstant;
 use nym_testnet::sim::campaign::{Report, Scenario};
-use nym_testnet::sim::model::{Tally, Violation};
+use nym_testnet::sim::model::{Rule, Tally, Violation};
 use nym_testnet::sim::{Sim, SimConfig, Suite};
 
 /// Simulates mixnets with faults, one per seed, and stops at the first broken promise.
@@ -33,9 +38,15 @@ struct Cli {
     /// Print the summary, and a violation, as one JSON object.
     #[arg(long)]
     json: bool,
-    /// Print what is drawn from each seed before it runs.
+    /// Print what was drawn from each seed.
     #[arg(long)]
     show: bool,
+    /// Run this many seeds at a time. The output is the same.
+    #[arg(long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
+    /// Run the seeds that are multiples of N twice: both runs must have the same trace hash.
+    #[arg(long, value_name = "N")]
+    twice_every: Option<NonZeroU64>,
     /// Only measure: simulate 10 clients with default traffic for a minute, without faults.
     #[arg(long, conflicts_with_all = ["seeds", "trace_hash", "show"])]
     speed: bool,
@@ -103,33 +114,7 @@ fn main() -> ExitCode {
     }
     let seeds = cli.seed.map_or(cli.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let begun = Instant::now();
-    let mut shown = begun;
-    let mut summary = Summary::default();
-    let mut violation = None;
-    for seed in seeds.clone() {
-        let scenario = Scenario::draw(seed, cli.suite.suite());
-        if cli.show {
-            println!("{scenario:#?}");
-        }
-        match scenario.run() {
-            Ok(report) => {
-                if cli.trace_hash {
-                    println!("{seed} {:016x}", report.trace_hash);
-                }
-                summary.add(&report);
-            }
-            Err(broken) => {
-                violation = Some((seed, broken));
-                break;
-            }
-        }
-        if shown.elapsed().as_secs() >= 2 {
-            shown = Instant::now();
-            let speed = summary.client_seconds / begun.elapsed().as_secs_f64();
-            let all = seeds.end.saturating_sub(seeds.start);
-            eprintln!("{} of {all} seeds, {speed:.0} client-seconds per second", summary.runs);
-        }
-    }
+    let (summary, violation) = campaign(&cli, seeds, begun);
     let seconds = begun.elapsed().as_secs_f64();
     let replay = violation.as_ref().map(|(seed, _)| replay(*seed, cli.suite));
     if cli.json {
@@ -138,6 +123,82 @@ fn main() -> ExitCode {
         print_text(&summary, seconds, violation.as_ref(), replay.as_deref());
     }
     if violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What came out of a seed.
+type Ran = Result<Report, Violation>;
+
+/// Runs all seeds, several at a time if asked for. What is printed has the order of the seeds, and
+/// the first violation is that of the lowest seed, however many run at a time.
+fn campaign(cli: &Cli, seeds: Range<u64>, begun: Instant) -> (Summary, Option<(u64, Violation)>) {
+    let (mut summary, mut violation) = (Summary::default(), None);
+    let all = seeds.end.saturating_sub(seeds.start);
+    let mut shown = begun;
+    let mut next = seeds.start;
+    let mut early = BTreeMap::new();
+    let (from_here, is_over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let (results, arrivals) = mpsc::channel();
+        for _ in 0..cli.jobs.get() {
+            let results = results.clone();
+            let (from_here, is_over, seeds) = (&from_here, &is_over, &seeds);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let seed = from_here.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) {
+                        break;
+                    }
+                    let ran = run(seed, cli);
+                    // seeds below this one have been begun already
+                    is_over.fetch_or(ran.is_err(), Ordering::Relaxed);
+                    if results.send((seed, ran)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(results);
+        for (seed, ran) in arrivals {
+            early.insert(seed, ran);
+            while let Some(ran) = early.remove(&next).filter(|_| violation.is_none()) {
+                match ran {
+                    Ok(report) => tell(cli, &report, &mut summary),
+                    Err(broken) => violation = Some((next, broken)),
+                }
+                next += 1;
+            }
+            if shown.elapsed().as_secs() >= 2 {
+                shown = Instant::now();
+                let speed = summary.client_seconds / begun.elapsed().as_secs_f64();
+                eprintln!("{} of {all} seeds, {speed:.0} client-seconds per second", summary.runs);
+            }
+        }
+    });
+    (summary, violation)
+}
+
+fn tell(cli: &Cli, report: &Report, summary: &mut Summary) {
+    if cli.show {
+        println!("{:#?}", Scenario::draw(report.seed, cli.suite.suite()));
+    }
+    if cli.trace_hash {
+        println!("{} {:016x}", report.seed, report.trace_hash);
+    }
+    summary.add(report);
+}
+
+/// Runs one seed, or runs it twice and compares.
+fn run(seed: u64, cli: &Cli) -> Ran {
+    let scenario = Scenario::draw(seed, cli.suite.suite());
+    let report = scenario.run()?;
+    if cli.twice_every.is_some_and(|every| seed.is_multiple_of(every.get())) {
+        let again = scenario.run()?.trace_hash;
+        if again != report.trace_hash {
+            let detail = format!("trace hashes {:016x} and {again:016x}", report.trace_hash);
+            return Err(Violation { rule: Rule::Repeatable, at: SimInstant::START, detail });
+        }
+    }
+    Ok(report)
 }
 
 /// How fast 10 clients with default traffic are simulated, once they are connected.

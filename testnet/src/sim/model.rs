@@ -59,6 +59,8 @@ pub enum Rule {
     Liveness,
     /// Nothing panics.
     NoPanic,
+    /// Two runs of one seed are the same, bit for bit.
+    Repeatable,
 }
 
 /// A rule that did not hold.

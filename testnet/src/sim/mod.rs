@@ -21,12 +21,21 @@
 //! assert!(sim.run_until(Duration::from_secs(30), |sim| sim.has_received(alice, b"fine")));
 //! ```
 //!
-//! Things go wrong when told to: links are cut, go silent or stall ([`Sim::cut`],
-//! [`Sim::silence`], [`Sim::stall`]), clients sleep ([`Sim::suspend`]) or crash at any
-//! action and come back with what they kept ([`Sim::crash_client_after`], [`Sim::restart_client`]),
-//! nodes crash ([`Sim::crash`], [`Sim::restart`]), packets get lost ([`Sim::set_node_links`]), the directory
-//! fails ([`Sim::set_directory`], [`Sim::hide`]). [`campaign`] draws all of this from a seed and
-//! checks what the network does against a [`model`].
+//! Things go wrong when told to:
+//!
+//! * connections of clients are cut ([`Sim::cut`]), break in the middle of a message
+//!   ([`Sim::tear`]), go silent, stall or are read slowly in one direction or both
+//!   ([`Sim::silence`], [`Sim::stall`], [`Sim::slow`]);
+//! * clients sleep ([`Sim::suspend`]), their clocks jump ([`Sim::set_clocks`]), and they crash at any
+//!   action and come back with what they kept ([`Sim::crash_client_after`], [`Sim::restart_client`]);
+//! * nodes crash ([`Sim::crash`], [`Sim::restart`]), frames between them get lost, doubled, late
+//!   ([`Sim::set_node_links`]), gateways grant no bandwidth ([`Sim::set_grants`]);
+//! * the directory fails or lies ([`Sim::set_directory`]), or leaves nodes out ([`Sim::hide`]);
+//! * gateways mean harm ([`Sim::corrupt`]), and so do people who send packets
+//!   ([`Sim::add_hostile_sender`], [`Sim::attack`]).
+//!
+//! [`campaign`] draws all of this from a seed ([`faults::Kind`]) and checks what the network does
+//! against a [`model`] ([`model::Rule`]).
 
 pub mod campaign;
 mod crashes;

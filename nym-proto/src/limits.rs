@@ -80,8 +80,10 @@ pub(crate) const EGRESSES_MAX: usize = 1024;
 const IN_FLIGHT_BYTES: usize = 256;
 /// Bytes of the smallest fragment payload, for counting fragments. (protocol: messages 10)
 const FRAGMENT_PAYLOAD_MIN: usize = 1601;
-/// Bytes of a SURB as it is held, its tree or queue entry included.
-const SURB_BYTES: usize = 640;
+/// Bytes of a SURB as it is held: its share of a queue that has grown, and keys of the old form.
+pub(crate) const SURB_BYTES: usize = 2304;
+/// Bytes of a correspondent beyond its record: its queue of SURBs, empty.
+pub(crate) const CORRESPONDENT_BYTES: usize = 6144;
 /// Bytes of a key of a SURB given out, with its tree entries.
 const REPLY_KEY_BYTES: usize = 512;
 /// Bytes of a watched cover packet: a tree and a queue entry.
@@ -117,6 +119,7 @@ impl Limits {
             fragments.saturating_mul(IN_FLIGHT_BYTES),
             // twice: while they are restored, and when many are erased at once, as changes as well
             self.surbs_max.saturating_mul(2 * SURB_BYTES),
+            self.correspondents_max.saturating_mul(CORRESPONDENT_BYTES),
             self.reply_keys_max.saturating_mul(2 * REPLY_KEY_BYTES),
             records.saturating_add(EGRESSES_MAX).saturating_mul(RECORD_BYTES),
             self.loops_max.saturating_mul(LOOP_BYTES),

@@ -9,13 +9,15 @@ use super::rotations::Rotations;
 use super::usage::Usage;
 use super::{Entry, EntryKey, Journal, ReplyConfig, SurbBytes};
 use crate::client::stats::Stats;
-use crate::limits::Limits;
+use crate::limits::{CORRESPONDENT_BYTES, Limits, SURB_BYTES};
 use crate::message::{ReplySurb, SenderTag, SurbList};
 use crate::sphinx::KeyRotation;
 use crate::time::Instant;
 
 /// Beyond the round trip of a request, SURBs are asked for this much ahead of use.
 const MARGIN: Duration = Duration::from_secs(3);
+/// Entries a queue may have room for beyond twice what is in it.
+const SPARE: usize = 4;
 /// Least time between the two requests made from the reserve, and what may come on top.
 const SECOND_AFTER: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,10 @@ struct HeldSurb {
     /// In the order they came.
     number: u64,
 }
+
+/// An entry of a queue that may be twice as long as what is in it, and five full keys.
+const _: () = assert!(2 * size_of::<HeldSurb>() + 5 * 192 + 32 <= SURB_BYTES);
+const _: () = assert!(SPARE * size_of::<HeldSurb>() + size_of::<Peer>() <= CORRESPONDENT_BYTES);
 
 impl HeldSurb {
     /// Those that die first come first; those of which it is not known come last.
@@ -227,6 +233,7 @@ impl Peers {
         self.surbs_held += 1;
         let excess = peer.surbs.len().saturating_sub(self.per_peer_max);
         let gone: Vec<HeldSurb> = peer.surbs.drain(..excess).collect();
+        give_back(&mut peer.surbs);
         self.forget(tag, gone);
     }
 
@@ -239,6 +246,7 @@ impl Peers {
             };
             let share = excess.min(peer.surbs.len() / 8 + 1).min(peer.surbs.len());
             let gone: Vec<HeldSurb> = peer.surbs.drain(..share).collect();
+            give_back(&mut peer.surbs);
             if gone.is_empty() {
                 return;
             }
@@ -282,6 +290,7 @@ impl Peers {
         let index = self.position(now, self.peers.get(tag)?, address_len)?;
         let peer = self.peers.get_mut(tag)?;
         let held = peer.surbs.remove(index)?;
+        give_back(&mut peer.surbs);
         self.journal.erase(EntryKey::Surb(*tag, held.number));
         if purpose == Purpose::Data {
             peer.usage.count(now);
@@ -412,6 +421,7 @@ impl Peers {
             while peer.surbs.get(unknown).is_some_and(is_old) {
                 gone.extend(peer.surbs.remove(unknown).map(|held| (*tag, held)));
             }
+            give_back(&mut peer.surbs);
         }
         for (tag, held) in gone {
             self.forget(tag, [held]);
@@ -431,6 +441,13 @@ impl Peers {
         stats.surbs_dropped = self.surbs_dropped;
         stats.correspondents_dropped = self.peers_dropped;
         stats.surb_requests_lost = self.requests_lost;
+    }
+}
+
+/// Frees what a queue no longer needs, so that its room follows what is in it.
+fn give_back(surbs: &mut VecDeque<HeldSurb>) {
+    if surbs.capacity() > 2 * surbs.len() + SPARE {
+        surbs.shrink_to(surbs.len() + surbs.len() / 2);
     }
 }
 

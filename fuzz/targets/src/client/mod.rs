@@ -137,7 +137,7 @@ fn config(head: u8) -> Config {
     config.gateway = GatewayChoice::Given(gateway);
     if head & REGISTERED != 0 {
         let shared_key = net::shared_key();
-        config.registration = Some(Registration { gateway, shared_key, last_authentication: 0 });
+        config.state = Registration { gateway, shared_key, last_authentication: 0 }.into();
     }
     if head & NO_COVER != 0 {
         config.traffic.cover = false;

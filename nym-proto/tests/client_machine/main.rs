@@ -1,5 +1,6 @@
 //! The client machine against a whole network in virtual time.
 
+mod acks;
 mod contract;
 mod conversations;
 mod hostile;

@@ -77,6 +77,8 @@ pub struct World {
     pub topology: Arc<Topology>,
     /// Probability that a hop drops a packet.
     pub loss: f64,
+    /// Time between two nodes.
+    pub latency: Duration,
     sphinx_keys: BTreeMap<NodeAddress, (PrivateKey, Option<usize>)>,
     queue: BTreeMap<(Instant, u64), Arrival>,
     sequence: u64,
@@ -181,6 +183,7 @@ impl World {
             gateways,
             topology: Arc::new(topology),
             loss: 0.0,
+            latency: Duration::from_millis(1),
             sphinx_keys,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -594,7 +597,7 @@ impl World {
             let opened = peeler.open(key, &packet).unwrap();
             match peeler.peel(opened, &mut packet).unwrap() {
                 Peeled::Forward { next, delay } => {
-                    elapsed += Duration::from(delay) + Duration::from_millis(1);
+                    elapsed += Duration::from(delay) + self.latency;
                     at = next;
                 }
                 Peeled::Final { destination, plaintext } => {

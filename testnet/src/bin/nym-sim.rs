@@ -83,7 +83,6 @@ struct Summary {
     client_seconds: f64,
     longest_recovery: f64,
     tally: Tally,
-    starved: u64,
     kinds: BTreeMap<String, u64>,
 }
 
@@ -99,7 +98,6 @@ impl Summary {
         self.tally.failed += tally.failed;
         self.tally.lost_with_connection += tally.lost_with_connection;
         self.tally.lost_with_memory += tally.lost_with_memory;
-        self.starved += report.starved;
         for kind in &report.kinds {
             *self.kinds.entry(format!("{kind:?}")).or_default() += 1;
         }
@@ -255,7 +253,6 @@ fn print_text(
         "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory",
         tally.lost_with_connection, tally.lost_with_memory
     );
-    println!("replies without SURBs after the last fault: {}", summary.starved);
     println!("longest recovery after the last fault: {longest_recovery:.1} s");
     let kinds: Vec<_> = kinds.iter().map(|(kind, runs)| format!("{kind} {runs}")).collect();
     println!("seeds per kind of fault: {}", kinds.join(", "));
@@ -285,7 +282,6 @@ fn as_json(
         "seconds": seconds,
         "client_seconds": client_seconds,
         "client_seconds_per_second": client_seconds / seconds.max(f64::MIN_POSITIVE),
-        "replies_starved": summary.starved,
         "longest_recovery_secs": longest_recovery,
         "messages": {
             "accepted": tally.accepted,

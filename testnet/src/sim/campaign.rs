@@ -7,9 +7,7 @@
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use nym_proto::client::{
-    Event, FailReason, MessageId, Outcome, Outgoing, Shutdown, Target, Traffic,
-};
+use nym_proto::client::{Event, MessageId, Outgoing, Shutdown, Target, Traffic};
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::time::Instant;
 
@@ -20,8 +18,7 @@ use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig
 /// How long it may take after the last fault until every pair of clients has exchanged a message
 /// and a reply: the longest interval of the directory's refresh (330 s) with its longest pause
 /// after a failure (90 s), the longest pause of the connection (60 s), two waits for an ack
-/// (60 s each). A correspondent whose SURBs have run out cannot ask for more; then the message is
-/// sent again once the reply has been given up (300 s), within the same bound.
+/// (60 s each). A correspondent whose SURBs have run out is given new ones without asking.
 pub const LIVENESS_BOUND: Duration = Duration::from_secs(600);
 /// What is under way when everything is done.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -62,8 +59,6 @@ pub struct Report {
     pub recovery: Duration,
     /// What became of the messages.
     pub tally: Tally,
-    /// Replies given up for lack of SURBs after faults had stopped.
-    pub starved: u64,
     /// The hash of everything.
     pub trace_hash: u64,
 }
@@ -176,7 +171,6 @@ struct Run<'s> {
     model: Model,
     /// What applications do.
     stream: Stream,
-    starved: u64,
 }
 
 /// A message and its reply, when faults have stopped.
@@ -198,7 +192,7 @@ impl<'s> Run<'s> {
             sim.add_hostile_sender(NodeIx::Gateway(0));
         }
         let stream = Entropy::new(whole(scenario.seed)).stream(Purpose::Other(u32::MAX - 2));
-        Self { scenario, sim, model: Model::new(), stream, starved: 0 }
+        Self { scenario, sim, model: Model::new(), stream }
     }
 
     fn run(mut self) -> Result<Report, Violation> {
@@ -225,7 +219,6 @@ impl<'s> Run<'s> {
             client_seconds: time.as_secs_f64() * self.sim.clients() as f64,
             recovery,
             tally,
-            starved: self.starved,
             trace_hash: self.sim.trace_hash(),
         })
     }
@@ -311,12 +304,6 @@ impl<'s> Run<'s> {
             (probe.message, probe.reply) = (None, None);
         }
         probe.reply = probe.reply.filter(|id| !self.is_swallowed(*id));
-        // old replies may have used up all SURBs, those for asking for more included; only another
-        // message brings new ones
-        if probe.reply.is_some_and(|id| self.is_starved(id)) {
-            self.starved += 1;
-            (probe.message, probe.reply) = (None, None);
-        }
         let Probe { from, to, .. } = probe;
         match (probe.message, probe.reply) {
             (None, _) => {
@@ -351,11 +338,6 @@ impl<'s> Run<'s> {
             let ended = sent.outcome.filter(|_| sent.is_acknowledged()).map(|(at, _)| at);
             sent.delivered.is_none() && ended.is_some_and(|at| self.sim.now().since(at) > SWALLOWED)
         })
-    }
-
-    fn is_starved(&self, id: MessageId) -> bool {
-        let outcome = self.model.message(id).and_then(|sent| sent.outcome);
-        matches!(outcome, Some((_, Outcome::Failed(FailReason::NoSurbs))))
     }
 
     fn describe(&self, probe: &Probe) -> String {

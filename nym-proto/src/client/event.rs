@@ -125,8 +125,11 @@ pub enum Shutdown {
     /// At once. What is unfinished ends as failed.
     Now,
     /// Accept nothing more, keep emitting until everything accepted has been acknowledged, but no
-    /// longer than this.
+    /// longer than this. Who watches the link sees how long that takes.
     Drain(Duration),
+    /// Accept nothing more and keep emitting for exactly this long, whether anything is left to
+    /// send or not: the end of the frames says nothing about the application.
+    After(Duration),
 }
 
 /// Why a directory document did not come.

@@ -78,6 +78,8 @@ pub struct Client {
     was_refused: bool,
     was_up: bool,
     drain_until: Option<Instant>,
+    /// Whether the drain ends when there is nothing left to send.
+    ends_early: bool,
     is_stopped: bool,
     next_housekeeping: Instant,
     announced: Option<Deadline>,
@@ -220,6 +222,7 @@ impl Client {
             was_refused: false,
             was_up: false,
             drain_until: None,
+            ends_early: false,
             is_stopped: false,
             next_housekeeping: now + HOUSEKEEPING,
             announced: None,
@@ -300,11 +303,8 @@ impl Client {
                 self.directory.refresh_now(now);
             }
             Event::Shutdown(Shutdown::Now) => self.stop(StopReason::Requested),
-            Event::Shutdown(Shutdown::Drain(within)) => {
-                let until = now + within;
-                self.drain_until =
-                    Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
-            }
+            Event::Shutdown(Shutdown::Drain(within)) => self.drain(now + within, true),
+            Event::Shutdown(Shutdown::After(time)) => self.drain(now + time, false),
         }
     }
 
@@ -420,7 +420,7 @@ impl Client {
         }
         self.pass_on();
         self.say_writable();
-        let is_drained = self.drain_until.is_some() && !self.outbox.has_user_messages();
+        let is_drained = self.ends_early && !self.outbox.has_user_messages();
         if is_drained || self.drain_until.is_some_and(|until| until <= now) {
             self.stop(StopReason::Requested);
         }

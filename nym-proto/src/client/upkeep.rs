@@ -2,6 +2,7 @@
 
 use super::outgoing::{Class, Destination};
 use super::{Action, Client, Connectivity, Fact, FailReason, HOUSEKEEPING, Outcome, StopReason};
+use crate::time::Instant;
 
 /// Overdue fragments, expired messages: handled at most this many in one call.
 const BATCH_MAX: usize = 64;
@@ -79,6 +80,12 @@ impl Client {
             _ => self.stats.messages_failed += 1,
         }
         self.act(Action::Outcome { id, outcome });
+    }
+
+    /// Accepts nothing more. The earliest end asked for holds.
+    pub(super) fn drain(&mut self, until: Instant, ends_early: bool) {
+        self.drain_until = Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
+        self.ends_early |= ends_early;
     }
 
     pub(super) fn stop(&mut self, reason: StopReason) {

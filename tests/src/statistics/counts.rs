@@ -112,8 +112,7 @@ mod tests {
         assert!((dispersion(&counts) - 1.0).abs() < dispersion_bound(counts.len()));
         assert!(poisson_p(&counts, 55.0) > 0.01);
         assert!(poisson_p(&counts, 57.0) < 0.01);
-        let doubled: Vec<f64> =
-            process(6, 27.5, end).into_iter().flat_map(|at| [at, at]).collect();
+        let doubled: Vec<f64> = process(6, 27.5, end).into_iter().flat_map(|at| [at, at]).collect();
         let counts = count_windows(&doubled, 1.0, end);
         assert!((dispersion(&counts) - 2.0).abs() < 0.3);
         assert!(poisson_p(&counts, 55.0) < 1e-6);

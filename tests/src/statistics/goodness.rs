@@ -89,7 +89,9 @@ mod tests {
         assert!(ks_one_sample(&exponential(1, n), exponential_cdf(1.05)) > bound);
         let uniform: Vec<f64> = uniform(1, n).into_iter().map(|u| 2.0 * u).collect();
         assert!(ks_one_sample(&uniform, exponential_cdf(1.0)) > 0.1);
-        assert!(ks_two_samples(&exponential(1, n), &exponential(2, n)) < ks_two_samples_bound(n, n));
+        assert!(
+            ks_two_samples(&exponential(1, n), &exponential(2, n)) < ks_two_samples_bound(n, n)
+        );
         assert!(ks_two_samples(&exponential(1, n), &uniform) > 0.1);
     }
 

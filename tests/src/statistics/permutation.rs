@@ -92,9 +92,8 @@ fn information(a: &[usize], b: &[usize]) -> f64 {
     let row = |a: usize| joint[a].iter().sum::<f64>();
     let column = |b: usize| joint.iter().map(|row| row[b]).sum::<f64>();
     let mut bits = 0.0;
-    for a in 0..CLASSES {
-        for b in 0..CLASSES {
-            let both = joint[a][b];
+    for (a, counts) in joint.iter().enumerate() {
+        for (b, &both) in counts.iter().enumerate() {
             if both > 0.0 {
                 bits += both / n * (both * n / (row(a) * column(b))).log2();
             }
@@ -115,7 +114,8 @@ mod tests {
         let mut later = vec![0.5; 3];
         later.extend(causes.iter().zip(&noise).map(|(cause, noise)| 0.4 * cause + noise));
         later.truncate(400);
-        let test = |test: fn(&[f64], &[f64], usize, usize, &mut Stream) -> Permuted, effects: &[f64]| {
+        let test = |test: fn(&[f64], &[f64], usize, usize, &mut Stream) -> Permuted,
+                    effects: &[f64]| {
             test(&causes, effects, 5, 499, &mut stream(13)).p
         };
         assert!(test(correlation, &later) < 0.01);

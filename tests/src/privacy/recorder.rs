@@ -1,0 +1,113 @@
+//! What the client builds, seen at its packet builder.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nym_proto::address::NodeAddress;
+use nym_proto::entropy::Stream;
+use nym_proto::identity::IdentityKey;
+use nym_proto::sphinx::{BuildError, Delay, Hop, PacketBuilder, PacketSize, Surb};
+
+/// What is built.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// A packet with a fragment, for somebody else.
+    Data,
+    /// A packet that comes back.
+    Loop,
+    /// The ack inside a packet.
+    Ack,
+    /// A SURB.
+    Surb,
+    /// A packet sent with somebody's SURB.
+    Reply,
+}
+
+/// One thing built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    destination: Option<IdentityKey>,
+    kind: Kind,
+    /// The hops of its route; of a reply the first.
+    pub hops: Vec<NodeAddress>,
+    /// Delays in seconds, one for each hop; of a reply none.
+    pub delays: Vec<f64>,
+}
+
+impl Built {
+    /// What it is, seen by the client that has this identity.
+    #[must_use]
+    pub fn kind(&self, own: &IdentityKey) -> Kind {
+        match self.kind {
+            Kind::Data if self.destination.as_ref() == Some(own) => Kind::Loop,
+            kind => kind,
+        }
+    }
+}
+
+/// A builder that takes notes of what another one builds.
+pub struct Recorder {
+    inner: Box<dyn PacketBuilder>,
+    built: Arc<Mutex<Vec<Built>>>,
+}
+
+impl core::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl Recorder {
+    /// Watches a builder; the notes go to `built`.
+    #[must_use]
+    pub fn new(inner: Box<dyn PacketBuilder>, built: Arc<Mutex<Vec<Built>>>) -> Self {
+        Self { inner, built }
+    }
+
+    fn note(&self, kind: Kind, to: Option<&IdentityKey>, hops: &[Hop], delays: &[Delay]) {
+        let seconds = |delay: &Delay| delay.as_nanos() as f64 / 1e9;
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).push(Built {
+            destination: to.copied(),
+            kind,
+            hops: hops.iter().map(|hop| hop.address).collect(),
+            delays: delays.iter().map(seconds).collect(),
+        });
+    }
+}
+
+impl PacketBuilder for Recorder {
+    fn build_packet(
+        &mut self,
+        route: &[Hop],
+        delays: &[Delay],
+        destination: &IdentityKey,
+        plaintext_len: usize,
+        packet: &mut [u8],
+        stream: &mut Stream,
+    ) -> Result<(), BuildError> {
+        let is_ack = packet.len() == PacketSize::Ack.packet_len();
+        let kind = if is_ack { Kind::Ack } else { Kind::Data };
+        self.note(kind, Some(destination), route, delays);
+        self.inner.build_packet(route, delays, destination, plaintext_len, packet, stream)
+    }
+
+    fn make_surb(
+        &mut self,
+        route: &[Hop],
+        delays: &[Delay],
+        destination: &IdentityKey,
+        stream: &mut Stream,
+    ) -> Result<Surb, BuildError> {
+        self.note(Kind::Surb, None, route, delays);
+        self.inner.make_surb(route, delays, destination, stream)
+    }
+
+    fn use_surb(
+        &mut self,
+        surb: Surb,
+        plaintext_len: usize,
+        packet: &mut [u8],
+    ) -> Result<(), BuildError> {
+        self.note(Kind::Reply, None, &[], &[]);
+        self.inner.use_surb(surb, plaintext_len, packet)
+    }
+}

@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nym_proto::address::NodeAddress;
+use nym_proto::client::PacketSuite;
 use nym_proto::entropy::Stream;
-use nym_proto::identity::IdentityKey;
+use nym_proto::gateway::{DecryptionError, LinkCipher, NONCE_SIZE, SharedKey, TAG_SIZE};
+use nym_proto::identity::{IdentityKey, PrivateKey, PublicKey};
+use nym_proto::message::{FragmentCipher, SealError};
 use nym_proto::sphinx::{BuildError, Delay, Hop, PacketBuilder, PacketSize, Surb};
 
 /// What is built.
@@ -46,7 +49,7 @@ impl Built {
 
 /// A builder that takes notes of what another one builds.
 pub struct Recorder {
-    inner: Box<dyn PacketBuilder>,
+    inner: Box<dyn PacketSuite>,
     built: Arc<Mutex<Vec<Built>>>,
 }
 
@@ -59,7 +62,7 @@ impl core::fmt::Debug for Recorder {
 impl Recorder {
     /// Watches a builder; the notes go to `built`.
     #[must_use]
-    pub fn new(inner: Box<dyn PacketBuilder>, built: Arc<Mutex<Vec<Built>>>) -> Self {
+    pub fn new(inner: Box<dyn PacketSuite>, built: Arc<Mutex<Vec<Built>>>) -> Self {
         Self { inner, built }
     }
 
@@ -109,5 +112,45 @@ impl PacketBuilder for Recorder {
     ) -> Result<(), BuildError> {
         self.note(Kind::Reply, None, &[], &[]);
         self.inner.use_surb(surb, plaintext_len, packet)
+    }
+}
+
+impl FragmentCipher for Recorder {
+    fn seal_fragment(
+        &self,
+        recipient_key: &PublicKey,
+        buffer: &mut [u8],
+        stream: &mut Stream,
+    ) -> Result<(), SealError> {
+        self.inner.seal_fragment(recipient_key, buffer, stream)
+    }
+
+    fn open_fragment<'a>(
+        &self,
+        private: &PrivateKey,
+        buffer: &'a mut [u8],
+    ) -> Option<&'a mut [u8]> {
+        self.inner.open_fragment(private, buffer)
+    }
+}
+
+impl LinkCipher for Recorder {
+    fn seal_frame(
+        &self,
+        key: &SharedKey,
+        nonce: &[u8; NONCE_SIZE],
+        body: &mut [u8],
+    ) -> [u8; TAG_SIZE] {
+        self.inner.seal_frame(key, nonce, body)
+    }
+
+    fn open_frame(
+        &self,
+        key: &SharedKey,
+        nonce: &[u8; NONCE_SIZE],
+        body: &mut [u8],
+        tag: &[u8; TAG_SIZE],
+    ) -> Result<(), DecryptionError> {
+        self.inner.open_frame(key, nonce, body, tag)
     }
 }

@@ -57,7 +57,7 @@ mod tests {
     fn independent_series_pass_and_a_moving_average_does_not() {
         let series = exponential(8, 5000);
         assert!(ljung_box_p(&series, 20) > 0.01);
-        let smooth: Vec<f64> = series.windows(2).map(|pair| pair[0] + 0.1 * pair[1]).collect();
+        let smooth: Vec<f64> = series.windows(2).map(|pair| pair[0] + 0.2 * pair[1]).collect();
         assert!(ljung_box_p(&smooth, 20) < 0.01);
     }
 

@@ -1,6 +1,5 @@
 //! Draws the pictures of docs/privacy.md:
 //! `cargo run --release -p tests --example privacy_plots`.
-#![expect(missing_docs, reason = "a program")]
 
 use std::error::Error;
 use std::path::Path;

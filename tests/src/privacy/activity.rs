@@ -66,6 +66,10 @@ impl Actors {
     /// One step. Returns the bytes handed to the watched client.
     pub(super) fn act(&mut self, sim: &mut Sim, step: u64) -> usize {
         let (me, other) = (self.watched, self.other);
+        if sim.client(me).is_suspended() {
+            // so is the application
+            return 0;
+        }
         match self.activity {
             Activity::Idle => 0,
             Activity::Light if step % 20 == 7 => self.send(sim, me, Lane::General, 300),

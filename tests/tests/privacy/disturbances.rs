@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nym_proto::client::{Config, Event, Pacer, Poisson, Shutdown};
 use nym_proto::time::Instant;
-use nym_testnet::sim::{SimConfig, Ways};
+use nym_testnet::sim::{DirectoryMode, SimConfig};
 use tests::privacy::{Activity, BacklogDriven, CatchUp, Settings, Watch};
 use tests::statistics::{poisson_quantile, windows_max};
 
@@ -71,7 +71,7 @@ impl Disturbance {
 /// Its socket takes nothing for a minute, whatever connection it opens.
 const BLOCK: Disturbance = Disturbance::new(|watch| {
     for _ in 0..60 {
-        watch.sim.stall(watch.client, Ways::Both, seconds(2));
+        watch.sim.stall(watch.client, seconds(2));
         watch.run_for(seconds(1));
     }
 });
@@ -80,6 +80,20 @@ const SUSPEND: Disturbance = Disturbance::new(|watch| {
     watch.sim.suspend(watch.client, seconds(600));
     watch.run_for(seconds(600));
 });
+
+/// Two hours, with a tenth of the usual rate.
+const OUTAGE: Disturbance = Disturbance {
+    client: |config| {
+        config.traffic.main_interval *= 10;
+        config.traffic.loop_interval = config.traffic.loop_interval.map(|interval| interval * 10);
+    },
+    rate: RATE / 10.0,
+    ..Disturbance::new(|watch| {
+        watch.sim.set_directory(DirectoryMode::Down);
+        watch.run_for(seconds(7200));
+        watch.sim.set_directory(DirectoryMode::Up);
+    })
+};
 
 const RECONNECT: Disturbance = Disturbance::new(|watch| {
     for _ in 0..3 {
@@ -100,6 +114,16 @@ const ROTATION: Disturbance = Disturbance {
 #[test]
 fn a_socket_blocked_for_a_minute_is_followed_by_no_burst_and_shows_no_activity() {
     BLOCK.assert_harmless();
+}
+
+#[test]
+fn ten_minutes_of_sleep_are_followed_by_no_burst_and_show_no_activity() {
+    SUSPEND.assert_harmless();
+}
+
+#[test]
+fn two_hours_without_a_directory_leave_the_frames_as_they_are() {
+    OUTAGE.assert_harmless();
 }
 
 #[test]

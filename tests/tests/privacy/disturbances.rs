@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nym_proto::client::{Config, Event, Pacer, Poisson, Shutdown};
 use nym_proto::time::Instant;
-use nym_testnet::sim::{DirectoryMode, SimConfig};
+use nym_testnet::sim::{DirectoryMode, SimConfig, Ways};
 use tests::privacy::{Activity, BacklogDriven, CatchUp, Settings, Watch};
 use tests::statistics::{poisson_quantile, windows_max};
 
@@ -71,7 +71,7 @@ impl Disturbance {
 /// Its socket takes nothing for a minute, whatever connection it opens.
 const BLOCK: Disturbance = Disturbance::new(|watch| {
     for _ in 0..60 {
-        watch.sim.stall(watch.client, seconds(2));
+        watch.sim.stall(watch.client, Ways::Both, seconds(2));
         watch.run_for(seconds(1));
     }
 });

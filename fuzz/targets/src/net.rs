@@ -17,6 +17,8 @@ use nym_testnet::transparent::TransparentPeeler;
 
 /// What the wall clock shows in the beginning, in seconds.
 pub const UNIX_START: u64 = 1_767_225_600;
+/// The epoch in the beginning, the eighth of the first rotation.
+pub const EPOCH: u32 = 31;
 const NODES: u8 = 5;
 
 /// Address of a node; both families are in use.
@@ -79,7 +81,7 @@ pub fn recipient() -> Recipient {
 #[must_use]
 pub fn topology() -> Arc<Topology> {
     static TOPOLOGY: OnceLock<Arc<Topology>> = OnceLock::new();
-    TOPOLOGY.get_or_init(|| Arc::new(topology_in_epoch(7))).clone()
+    TOPOLOGY.get_or_init(|| Arc::new(topology_in_epoch(EPOCH))).clone()
 }
 
 /// The nodes in another epoch.
@@ -94,7 +96,7 @@ pub fn topology_in_epoch(epoch: u32) -> Topology {
         ..RewardedSet::default()
     };
     let nodes = (0..NODES).map(node).collect();
-    let rotation_id = 1 + epoch / 24;
+    let rotation_id = epoch / 24;
     let parts = TopologyParts { epoch, rotation_id, refreshed_at: None, rewarded, nodes };
     Topology::new(parts).unwrap()
 }

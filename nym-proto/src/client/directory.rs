@@ -239,8 +239,9 @@ impl Directory {
         };
         let (mixnodes, entries) = (mixnodes.into_pages(), entries.into_pages());
         let refused = mixnodes.iter().chain(&entries).map(|page| page.rejected.len()).sum();
+        let is_short = self.mismatches < MISMATCHES_MAX;
         let assembled = directory::assemble(&rewarded, mixnodes, entries, self.min_performance)
-            .and_then(|topology| agree(&info, &topology).map(|()| topology));
+            .and_then(|topology| agree(&info, &topology, is_short).map(|()| topology));
         match assembled {
             Ok(topology) => {
                 (self.failures, self.mismatches) = (0, 0);
@@ -293,10 +294,11 @@ impl Directory {
     }
 }
 
-/// The clock of epochs must be of the same epoch as the nodes, and the keys of its rotation.
-fn agree(info: &KeyRotationInfo, topology: &Topology) -> Result<(), AssembleError> {
+/// The clock of epochs must be of the same epoch as the nodes, unless the two have differed for
+/// longer than a change of epoch takes, and the keys must be of the rotation of that epoch.
+fn agree(info: &KeyRotationInfo, topology: &Topology, is_short: bool) -> Result<(), AssembleError> {
     let (epoch, rotation) = (topology.epoch(), topology.rotation_id());
-    if info.current_epoch_id != epoch {
+    if is_short && info.current_epoch_id != epoch {
         return Err(AssembleError::EpochMismatch(info.current_epoch_id, epoch));
     }
     let expected = info.rotation_of(epoch);
@@ -423,15 +425,18 @@ mod tests {
     #[test]
     fn the_clock_must_be_of_the_epoch_and_rotation_of_the_nodes() {
         let clock = info(HOUR);
-        assert_eq!(agree(&clock, &topology(1100, 4)), Ok(()));
-        assert_eq!(agree(&clock, &topology(1100, ROTATION_UNKNOWN)), Ok(()));
+        assert_eq!(agree(&clock, &topology(1100, 4), true), Ok(()));
+        assert_eq!(agree(&clock, &topology(1100, ROTATION_UNKNOWN), true), Ok(()));
         for other in [topology(1101, 4), topology(1100, 5)] {
-            let error = agree(&clock, &other).unwrap_err();
+            let error = agree(&clock, &other, true).unwrap_err();
             assert!(is_mismatch(&error), "{error}");
         }
+        // the list of nodes does not follow the clock
+        assert_eq!(agree(&clock, &topology(1099, 4), false), Ok(()));
+        assert!(agree(&clock, &topology(1099, 3), false).is_err());
         // before the first rotation
         let early = KeyRotationInfo { current_epoch_id: 7, ..clock };
-        assert_eq!(agree(&early, &topology(7, 0)), Ok(()));
+        assert_eq!(agree(&early, &topology(7, 0), true), Ok(()));
     }
 
     #[test]

@@ -53,7 +53,7 @@ use self::session::{Session, SessionOutput};
 use self::state::{Entry, EntryKey, Journal};
 use crate::address::Recipient;
 use crate::entropy::{Entropy, Purpose, Stream};
-use crate::identity::{Identity, IdentityKey};
+use crate::identity::{Identity, IdentityKey, PublicKey};
 use crate::sphinx::{PacketSize, SphinxBuilder};
 use crate::time::{Instant, UnixTime};
 use crate::topology::{Node, Topology};
@@ -73,6 +73,8 @@ const MIX_HOPS: u32 = 3;
 pub struct Client {
     config: Config,
     identity: Identity,
+    /// The public half of its encryption key, which takes curve arithmetic to find.
+    encryption: PublicKey,
     builder: Box<dyn PacketSuite>,
     streams: Streams,
     now: Instant,
@@ -239,6 +241,7 @@ impl Client {
                 link: entropy.stream(Purpose::Link),
             },
             config,
+            encryption: identity.encryption.public(),
             identity,
             builder,
             now,
@@ -405,7 +408,7 @@ impl Client {
         let gateway = self.session.gateway()?.identity;
         Some(Recipient {
             identity: *self.identity.identity.public(),
-            encryption: self.identity.encryption.public(),
+            encryption: self.encryption,
             gateway,
         })
     }

@@ -239,7 +239,7 @@ impl World {
             }
             Action::Fetch { fetch, url } => {
                 if self.is_helpful {
-                    vec![self.fetched(fetch, document(&url, 7))]
+                    vec![self.fetched(fetch, document(&url, net::EPOCH))]
                 } else {
                     self.fetches.push_back((fetch, url));
                     self.fetches.truncate(64);
@@ -390,7 +390,7 @@ impl World {
     fn recover(&mut self) {
         self.is_helpful = true;
         for (fetch, url) in core::mem::take(&mut self.fetches) {
-            let event = self.fetched(fetch, document(&url, 7));
+            let event = self.fetched(fetch, document(&url, net::EPOCH));
             self.event(event);
         }
         for _ in 0..200 {

@@ -230,7 +230,7 @@ impl World {
         let known = self.fetches.pop_front();
         let (fetch, url) = known.unwrap_or((FetchId(input.byte().into()), String::new()));
         let event = match input.byte() % 4 {
-            0 => self.fetched(fetch, document(&url, 7)),
+            0 => self.fetched(fetch, document(&url, net::EPOCH)),
             1 => {
                 self.is_lost = true;
                 let epoch = u32::from(input.byte());
@@ -238,7 +238,7 @@ impl World {
             }
             2 => {
                 self.is_lost = true;
-                let mut body = document(&url, 7).unwrap_or_default();
+                let mut body = document(&url, net::EPOCH).unwrap_or_default();
                 input.damage(&mut body);
                 self.fetched(fetch, Some(body))
             }

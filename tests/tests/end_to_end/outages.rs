@@ -102,7 +102,7 @@ fn a_gateway_that_wants_to_be_paid_is_reported(cast: &Cast) {
     assert!(matches!(outcome(&*receipt), Outcome::Expired { .. }));
     let is_error = |fact: &Fact| matches!(fact, Fact::GatewayError(_));
     assert!(alice.facts().iter().any(is_error));
-    assert_eq!(alice.connectivity(), Connectivity::Ready);
+    until("it is told", || alice.connectivity() == Connectivity::Degraded);
 }
 
 fn a_recipient_whose_gateway_restarts_is_reached_again(cast: &Cast) {

@@ -56,7 +56,7 @@ proptest! {
             world.run_for(Duration::from_millis(pause));
         }
         world.run_until_true(Duration::from_secs(300), "works again", |w| {
-            w.hosts[0].machine.connectivity() == Connectivity::Ready
+            w.hosts[0].machine.connectivity().is_up()
         });
     }
 
@@ -73,7 +73,7 @@ proptest! {
         world.run_until_true(Duration::from_secs(60), "received", |w| {
             w.hosts[1].delivered.iter().any(|d| &d.data[..] == b"still there?")
         });
-        prop_assert_eq!(world.hosts[1].machine.connectivity(), Connectivity::Ready);
+        prop_assert!(world.hosts[1].machine.connectivity().is_up());
     }
 
     #[test]

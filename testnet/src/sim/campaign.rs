@@ -202,6 +202,7 @@ impl<'s> Run<'s> {
         self.recover()?;
         let recovery = self.sim.now().since(healed_at);
         self.advance(self.sim.now() + SETTLE)?;
+        self.sim.lose_what_is_under_way();
         for index in 0..self.sim.clients() {
             if let Some(reason) = self.sim.client(ClientIx(index)).stopped() {
                 let detail = format!("client {index} has ended: {reason}");

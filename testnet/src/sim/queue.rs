@@ -88,6 +88,11 @@ impl Queue {
         taken.into_iter().map(|entry| *entry.item).collect()
     }
 
+    /// Everything that is going to happen, in no particular order.
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.heap.iter().map(|entry| &*entry.item)
+    }
+
     pub(super) fn pop(&mut self) -> Option<Item> {
         self.heap.pop().map(|entry| *entry.item)
     }

@@ -153,6 +153,22 @@ impl Sim {
         self.links.get(link).map_or(ConnectionId(u64::MAX), |link| link.connection)
     }
 
+    /// Counts as lost what is still under way on connections that clients have given up: on a slow
+    /// one it would not be noticed before the end of the run.
+    pub(super) fn lose_what_is_under_way(&mut self) {
+        let lost = self.queue.items().filter_map(|item| match item {
+            Item::AtClient { client, what: AtClient::Frame { link, frame, push } }
+                if self.clients[*client].link != Some(*link) =>
+            {
+                Some((*client, frame.clone(), *push))
+            }
+            _ => None,
+        });
+        for (client, frame, push) in lost.collect::<Vec<_>>() {
+            self.lose_push(client, &frame, push);
+        }
+    }
+
     /// A pushed packet does not arrive.
     pub(super) fn lose_push(&mut self, client: usize, frame: &WsFrame, push: LostPush) {
         if matches!(frame, WsFrame::Binary(bytes) if bytes.len() > ACK_PUSH_MAX) {

@@ -223,6 +223,18 @@ fn a_slow_gateway_holds_up_what_the_client_writes() {
 }
 
 #[test]
+fn a_connection_whose_answers_come_minutes_late_is_replaced() {
+    let mut sim = sim();
+    let alice = sim.add_client(|_| {});
+    assert!(sim.run_until(SOON, |sim| sim.are_ready()));
+    sim.slow(alice, Ways::Down, Duration::from_millis(500), Duration::from_secs(600));
+    assert!(sim.run_until(2 * SOON, |sim| sim.client(alice).machine().stats().sessions == 2));
+    let before = sim.client(alice).machine().stats().cover_received;
+    sim.run_for(Duration::from_secs(20));
+    assert!(sim.client(alice).machine().stats().cover_received > before + 500);
+}
+
+#[test]
 fn clocks_that_jump_neither_stop_a_client_nor_cost_it_its_session() {
     for jump in [-5_000, 5_000] {
         let mut sim = sim();

@@ -14,6 +14,9 @@ use crate::time::Instant;
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// The same, while there is reason to doubt the connection.
 const SILENCE_SUSPECT: Duration = Duration::from_secs(3);
+/// A session whose answers come later than this is of no use, however many come: what is sent now arrives
+/// as late. Another connection does not have the queue that holds them up.
+const LATENESS_MAX: Duration = Duration::from_secs(60);
 /// A gateway that leaves what is outstanding without an answer for this long is reported as silent.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Undecryptable frames in a row before the connection is given up. protocol: gateway 15.2
@@ -51,7 +54,10 @@ pub(super) enum Request {
 pub(super) struct Ready {
     pub(super) key: SharedKey,
     pub(super) version: ProtocolVersion,
-    outstanding: VecDeque<Request>,
+    /// With the time each was sent.
+    outstanding: VecDeque<(Request, Instant)>,
+    /// Lateness from before this is not the connection's doing.
+    late_from: Instant,
     is_claiming: bool,
     /// When bandwidth may be claimed next.
     claim_from: Instant,
@@ -81,6 +87,7 @@ impl Ready {
             key,
             version,
             outstanding: VecDeque::new(),
+            late_from: now,
             is_claiming: false,
             claim_from: now,
             vain_claims: 0,
@@ -99,6 +106,7 @@ impl Ready {
         if self.patience > SILENCE_SUSPECT {
             self.waiting_since = self.waiting_since.map(|_| now);
             self.patience = SILENCE_SUSPECT;
+            self.late_from = now;
         }
     }
 
@@ -108,12 +116,15 @@ impl Ready {
     }
 
     fn expect(&mut self, now: Instant, request: Request) {
-        self.outstanding.push_back(request);
+        self.outstanding.push_back((request, now));
         self.waiting_since.get_or_insert(now);
     }
 
     pub(super) fn dead_at(&self) -> Option<Instant> {
-        self.waiting_since.map(|since| since + self.patience)
+        let silent = self.waiting_since.map(|since| since + self.patience);
+        let oldest = self.outstanding.front().map(|(_, sent)| *sent);
+        let late = oldest.map(|sent| sent.max(self.late_from) + LATENESS_MAX);
+        silent.into_iter().chain(late).min()
     }
 }
 
@@ -222,7 +233,7 @@ impl Session {
             return None;
         };
         ready.patience = SILENCE_MAX;
-        let request = ready.outstanding.pop_front();
+        let request = ready.outstanding.pop_front().map(|(request, _)| request);
         ready.waiting_since = (!ready.outstanding.is_empty()).then_some(now);
         request
     }

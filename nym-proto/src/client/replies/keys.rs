@@ -160,7 +160,7 @@ impl Keys {
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((given_at, digest)) = self.by_age.first().copied() {
             let rotation = self.keys.get(&digest).map(|given| given.rotation);
-            let is_dead = rotation.is_some_and(|r| !self.rotations.is_alive_after(now, r, LATE));
+            let is_dead = rotation.is_some_and(|r| self.rotations.is_over(now, r, LATE));
             // a rotation may last longer than the age; without a clock the age decides
             let is_old = !self.rotations.is_known() && now.since(given_at) >= self.age_max;
             if !is_dead && !is_old {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::sphinx::KeyRotation;
-use crate::time::{Instant, UnixTime};
+use crate::time::{Instant, UnixTime, nanos};
 use crate::topology::directory::KeyRotationInfo;
 
 /// Longest time before a change in which no more SURBs are asked for than are needed at once: new
@@ -25,6 +25,8 @@ struct Known {
     /// The wall clock at `at`.
     unix: UnixTime,
     at: Instant,
+    /// A time that had certainly come at `at`: the directory itself has seen it.
+    seen: UnixTime,
     /// The network has not left this epoch although its time is over.
     stuck: bool,
 }
@@ -42,12 +44,12 @@ impl Rotations {
         // a wall clock that is behind what the directory has already seen is wrong
         let unix = refreshed_at.map_or(unix, |refreshed| unix.max(refreshed));
         let stuck = refreshed_at.is_some_and(|refreshed| {
-            let surely = UnixTime::from_nanos(
-                refreshed.as_nanos().saturating_sub(CLOCK_TOLERANCE.as_nanos() as u64),
-            );
+            let surely =
+                UnixTime::from_nanos(refreshed.as_nanos().saturating_sub(nanos(CLOCK_TOLERANCE)));
             described <= info.current_epoch_id && described < info.epoch_at(surely)
         });
-        self.known = Some(Known { info, unix, at: now, stuck });
+        let seen = refreshed_at.unwrap_or(info.current_epoch_start);
+        self.known = Some(Known { info, unix, at: now, seen, stuck });
     }
 
     /// The rotation now.
@@ -95,19 +97,19 @@ impl Rotations {
 
     /// True while SURBs of this rotation are routable: until an epoch after its end.
     pub(super) fn is_alive(&self, now: Instant, rotation: u32) -> bool {
-        self.is_alive_after(now, rotation, Duration::ZERO)
+        self.known.is_none_or(|known| {
+            rotation >= known.current(now) || !known.is_over(rotation, known.unix_at(now))
+        })
     }
 
-    /// As [`is_alive`](Self::is_alive), and `margin` longer.
-    pub(super) fn is_alive_after(&self, now: Instant, rotation: u32, margin: Duration) -> bool {
-        let Some(known) = self.known else { return true };
-        let current = known.current(now);
-        if rotation >= current {
-            return true;
-        }
-        let overlap = known.info.epoch_duration.saturating_add(margin);
-        let end = known.info.rotation_start(rotation.saturating_add(1));
-        known.unix_at(now).since(end) < overlap
+    /// True if SURBs of this rotation have not been routable for `margin`, and certainly so: a wall
+    /// clock that is ahead does not make them old.
+    pub(super) fn is_over(&self, now: Instant, rotation: u32, margin: Duration) -> bool {
+        self.known.is_some_and(|known| {
+            let seen = known.seen + now.since(known.at);
+            let earlier = seen.as_nanos().saturating_sub(nanos(margin));
+            known.is_over(rotation, UnixTime::from_nanos(earlier))
+        })
     }
 
     /// True shortly before a change of rotation.
@@ -121,6 +123,12 @@ impl Rotations {
 }
 
 impl Known {
+    /// True if a rotation had been over for an epoch at this time.
+    fn is_over(&self, rotation: u32, at: UnixTime) -> bool {
+        let end = self.info.rotation_start(rotation.saturating_add(1));
+        at >= end && at.since(end) >= self.info.epoch_duration
+    }
+
     fn unix_at(&self, now: Instant) -> UnixTime {
         self.unix + now.since(self.at)
     }
@@ -167,7 +175,20 @@ mod tests {
         assert_eq!(rotations.current(hours(20)), Some(5));
         assert!(rotations.is_alive(hours(20) + 59 * MINUTE, 4));
         assert!(!rotations.is_alive(hours(21), 4));
-        assert!(rotations.is_alive_after(hours(21), 4, MINUTE));
+        assert!(rotations.is_over(hours(21), 4, Duration::ZERO));
+        assert!(!rotations.is_over(hours(21), 4, MINUTE));
+        assert!(rotations.is_over(hours(21) + MINUTE, 4, MINUTE));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_ahead_ends_nothing_for_good() {
+        let mut rotations = rotations();
+        let info = rotations.known.map(|known| known.info).unwrap();
+        let (described, ahead) = (UnixTime::from_secs(1_000_000), HOUR * 30);
+        rotations.set(Instant::START, described + ahead, info, (1100, Some(described)));
+        assert!(!rotations.is_alive(Instant::START, 4));
+        assert!(!rotations.is_over(hours(20), 4, Duration::ZERO));
+        assert!(rotations.is_over(hours(21), 4, Duration::ZERO));
     }
 
     #[test]
@@ -213,6 +234,7 @@ mod tests {
     fn without_a_directory_nothing_rotates() {
         let rotations = Rotations::default();
         assert!(rotations.is_alive(Instant::FAR_FUTURE, 0));
+        assert!(!rotations.is_over(Instant::FAR_FUTURE, 0, Duration::ZERO));
         assert_eq!(rotations.current(Instant::START), None);
         assert!(!rotations.is_before_change(Instant::START));
     }

@@ -13,7 +13,8 @@ use nym_proto::time::Instant;
 use crate::input::{Input, Script};
 
 const LIMITS: ReassemblyLimits = ReassemblyLimits {
-    bytes_max: 24_000,
+    // room for the largest message in one set, with the allowances for 255 fragments
+    bytes_max: 33_000,
     sets_max: 12,
     finished_max: 900,
     message_bytes_max: 16_000,

@@ -8,7 +8,7 @@ mod seeds;
 mod steps;
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::Recipient;
@@ -90,6 +90,8 @@ pub(crate) struct World {
     sent: BTreeMap<MessageId, Bytes>,
     /// Bytes the client may deliver, and how often.
     offered: BTreeMap<Bytes, usize>,
+    /// The bytes of messages to the client itself.
+    to_itself: BTreeSet<Bytes>,
     /// The gateway answers as it should.
     is_helpful: bool,
     /// Actions are polled after each step.
@@ -173,6 +175,7 @@ impl World {
             next_message: 0,
             sent: BTreeMap::new(),
             offered: BTreeMap::new(),
+            to_itself: BTreeSet::new(),
             is_helpful: head & HELPFUL != 0,
             is_drained: true,
             is_wild: false,
@@ -247,7 +250,10 @@ impl World {
                 }
             }
             Action::Deliver(delivery) => {
-                if let DeliveryOrigin::Anonymous(tag) = delivery.origin {
+                // replies are for Bob, who is expected to receive them
+                if let DeliveryOrigin::Anonymous(tag) = delivery.origin
+                    && !self.to_itself.contains(&delivery.data)
+                {
                     self.tags.push(tag);
                     self.tags.truncate(16);
                 }
@@ -334,9 +340,13 @@ impl World {
         };
         let fresh = is_to_bob && !self.sent.contains_key(&id);
         if fresh {
-            self.sent.insert(id, data);
+            self.sent.insert(id, data.clone());
         }
         let is_accepted = self.event(Event::Send(message));
+        if is_accepted && !is_to_bob {
+            self.offer(&data);
+            self.to_itself.insert(data);
+        }
         if fresh && !is_accepted {
             self.sent.remove(&id);
         }

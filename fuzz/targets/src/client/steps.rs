@@ -346,7 +346,7 @@ impl World {
         }
     }
 
-    fn offer(&mut self, data: &Bytes) {
+    pub(super) fn offer(&mut self, data: &Bytes) {
         *self.offered.entry(data.clone()).or_default() += 1;
     }
 }

@@ -63,6 +63,19 @@ fn after_three_rotations_of_silence_a_used_conversation_goes_on() {
 }
 
 #[test]
+fn the_ack_of_a_reply_through_a_surb_of_the_last_rotation_comes_back() {
+    let (mut sim, alice, bob) = conversation(7, EPOCH, Duration::from_millis(500));
+    let rotation = |sim: &Sim| sim.client(bob).machine().topology().map(|t| t.rotation_id());
+    let before = rotation(&sim);
+    assert!(sim.run_until(EPOCH * 3, |sim| rotation(sim) != before));
+    let used = stats(&sim, bob).surbs_used;
+    let id = sim.reply(bob, "in time").unwrap();
+    assert!(sim.run_until(SOON, |sim| sim.has_received(alice, b"in time")));
+    assert!(sim.run_until(SOON, |sim| sim.is_acknowledged(bob, id)));
+    assert_eq!(stats(&sim, bob).surbs_used, used + 1, "the first transmission is enough");
+}
+
+#[test]
 fn a_correspondent_that_lost_every_surb_is_reached_again() {
     let (mut sim, alice, bob) =
         conversation(3, Duration::from_secs(3600), Duration::from_millis(50));

@@ -231,6 +231,8 @@ impl Client {
             .ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
         let link = self.session.link().ok_or(EmitError::Route)?;
+        // the ack inside leaves the recipient's gateway under the same word
+        let rotation = rotation.or_unknown(topology.rotation());
         let mut frame = ForwardFrame::new(link.version, rotation, surb.surb.first_hop(), size);
         build_reply(
             self.builder.as_mut(),

@@ -119,6 +119,13 @@ impl KeyRotation {
         }
     }
 
+    /// What to announce for a packet that carries another packet: their common rotation. Where they
+    /// differ it is not known, so that nodes try both keys. protocol: sphinx 19, 14
+    #[must_use]
+    pub fn or_unknown(self, inner: Self) -> Self {
+        if self == inner { self } else { Self::Unknown }
+    }
+
     /// The wire value.
     #[must_use]
     pub const fn to_byte(self) -> u8 {

@@ -13,6 +13,7 @@ use nym_proto::time::Instant;
 
 use super::faults::{FaultPlan, Kind, Parts};
 use super::model::{Manner, Model, OUTSIDER, Rule, Tally, Violation};
+use super::trace::TraceSink;
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite};
 
 /// How long it may take after the last fault until every pair of clients has exchanged a message
@@ -110,7 +111,20 @@ impl Scenario {
     /// # Errors
     /// The first rule that does not hold. A panic is one.
     pub fn run(&self) -> Result<Report, Violation> {
-        let run = catch_unwind(AssertUnwindSafe(|| Run::new(self).run()));
+        self.run_with(None)
+    }
+
+    /// The same, and everything that happens goes to the sink. If it wants no more lines the run ends
+    /// with a violation of [`Rule::Repeatable`].
+    ///
+    /// # Errors
+    /// The first rule that does not hold. A panic is one.
+    pub fn run_traced(&self, sink: Box<dyn TraceSink>) -> Result<Report, Violation> {
+        self.run_with(Some(sink))
+    }
+
+    fn run_with(&self, sink: Option<Box<dyn TraceSink>>) -> Result<Report, Violation> {
+        let run = catch_unwind(AssertUnwindSafe(|| Run::new(self, sink).run()));
         run.unwrap_or_else(|cause| {
             let text = cause.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
@@ -183,8 +197,11 @@ struct Probe {
 }
 
 impl<'s> Run<'s> {
-    fn new(scenario: &'s Scenario) -> Self {
+    fn new(scenario: &'s Scenario, sink: Option<Box<dyn TraceSink>>) -> Self {
         let mut sim = Sim::new(scenario.sim.clone());
+        if let Some(sink) = sink {
+            sim.trace_to(sink);
+        }
         for traffic in &scenario.clients {
             sim.add_client(|config| config.traffic = *traffic);
         }
@@ -232,6 +249,9 @@ impl<'s> Run<'s> {
     fn advance(&mut self, until: Instant) -> Result<(), Violation> {
         while self.sim.step(until) {
             self.model.check(&self.sim)?;
+            if let Some(failure) = self.sim.trace_failure() {
+                return self.broken(Rule::Repeatable, failure.to_owned());
+            }
         }
         Ok(())
     }

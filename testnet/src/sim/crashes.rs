@@ -29,7 +29,7 @@ impl Sim {
         (host.crash_after, host.timer) = (None, None);
         host.crashes.push(now);
         let backlog = core::mem::take(&mut host.backlog);
-        self.trace.word(client.0 as u64);
+        self.note_fault("crash_client", |f| f.word("client", client.0 as u64));
         self.disconnect(client.0, None);
         let is_for_it = |item: &Item| match item {
             Item::AtClient { client: to, .. } | Item::Request { client: to, .. } => *to == client.0,
@@ -58,10 +58,11 @@ impl Sim {
     pub fn restart_client(&mut self, client: ClientIx) {
         let (now, unix_time) = (self.now, self.unix_time());
         let parts = Parts { builder: self.builder(), ..Parts::default() };
-        let host = &mut self.clients[client.0];
-        if !core::mem::take(&mut host.is_crashed) {
+        if !core::mem::take(&mut self.clients[client.0].is_crashed) {
             return;
         }
+        self.note_fault("restart_client", |f| f.word("client", client.0 as u64));
+        let host = &mut self.clients[client.0];
         let (now, unix_time) = (host.clock(now), host.wall(unix_time));
         let origin = &mut host.origin;
         let mut config = origin.config.clone();

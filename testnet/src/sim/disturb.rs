@@ -12,12 +12,22 @@ use super::hostile_gateway::{HostileGateway, Malice, Mischief};
 use super::hostile_sender::{Attack, HostileSender};
 use super::links::{DEAD_LINK_TIMEOUT, Link, LinkKey, Ways};
 use super::queue::{AtClient, AtGateway, Item};
+use super::trace::{Fields, nanos};
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sim};
 use crate::gateway::GatewayStore;
 
 impl Sim {
+    /// Takes note of something that goes wrong, or right again.
+    pub(super) fn note_fault(&mut self, name: &'static str, fields: impl Fn(&mut dyn Fields)) {
+        self.trace.note(self.now, "fault", |f| {
+            f.text("fault", name);
+            fields(f);
+        });
+    }
+
     /// Cuts the client's connection: both ends are told, what is under way is lost.
     pub fn cut(&mut self, client: ClientIx) {
+        self.note_fault("cut", |f| f.word("client", client.0 as u64));
         if let Some(link) = self.clients[client.0].link {
             self.cut_link(link);
         }
@@ -27,6 +37,7 @@ impl Sim {
     /// after two minutes, the client has to find out with its own means. The next connection
     /// works.
     pub fn silence(&mut self, client: ClientIx, ways: Ways) {
+        self.note_fault("silence", |f| on_link(client, ways, f));
         let Some(key) = self.clients[client.0].link else {
             return;
         };
@@ -41,6 +52,10 @@ impl Sim {
     /// Nothing moves on the client's connection for this long, in one direction or both, and the
     /// sockets fill up. Then all of it arrives.
     pub fn stall(&mut self, client: ClientIx, ways: Ways, time: Duration) {
+        self.note_fault("stall", |f| {
+            on_link(client, ways, f);
+            f.word("time", nanos(time));
+        });
         let now = self.now;
         if let Some(link) = self.link_mut(client) {
             link.stall(now, ways, time);
@@ -50,6 +65,11 @@ impl Sim {
     /// The reader at the end of the client's connection is slow: it takes one message per `gap`,
     /// for this long, and what is written meanwhile piles up.
     pub fn slow(&mut self, client: ClientIx, ways: Ways, gap: Duration, time: Duration) {
+        self.note_fault("slow", |f| {
+            on_link(client, ways, f);
+            f.word("gap", nanos(gap));
+            f.word("time", nanos(time));
+        });
         let now = self.now;
         if let Some(link) = self.link_mut(client) {
             link.slow(now, ways, gap, time);
@@ -59,6 +79,10 @@ impl Sim {
     /// The client's connection breaks in the middle of a message, after `after` more of them:
     /// those arrive, the torn one does not, and both ends learn of the end only then.
     pub fn tear(&mut self, client: ClientIx, ways: Ways, after: usize) {
+        self.note_fault("tear", |f| {
+            on_link(client, ways, f);
+            f.word("after", after as u64);
+        });
         if let Some(link) = self.link_mut(client) {
             link.tear(ways, after);
         }
@@ -67,6 +91,11 @@ impl Sim {
     /// Puts a client's clocks off, by these many milliseconds each from now on: the monotonic one
     /// and the wall clock. Zero puts them right again.
     pub fn set_clocks(&mut self, client: ClientIx, monotonic_ms: i64, wall_ms: i64) {
+        self.note_fault("clocks", |f| {
+            f.word("client", client.0 as u64);
+            f.text("monotonic_ms", &monotonic_ms.to_string());
+            f.text("wall_ms", &wall_ms.to_string());
+        });
         let host = &mut self.clients[client.0];
         (host.clock_ms, host.wall_ms) = (monotonic_ms, wall_ms);
         if !host.is_suspended {
@@ -77,6 +106,10 @@ impl Sim {
     /// The bandwidth a gateway has granted its clients is used up, and it refuses to grant more;
     /// or it grants again.
     pub fn set_grants(&mut self, gateway: NodeIx, grants: bool) {
+        self.note_fault("grants", |f| {
+            on_node(gateway, f);
+            f.word("grants", u64::from(grants));
+        });
         let index = self.node_index(gateway);
         self.nodes[index].set_grants(grants);
     }
@@ -84,6 +117,10 @@ impl Sim {
     /// The client's machine sleeps for this long: nothing happens to the client until it wakes
     /// up and finds that its clock has jumped. Its connection lives, unless it is cut meanwhile.
     pub fn suspend(&mut self, client: ClientIx, time: Duration) {
+        self.note_fault("suspend", |f| {
+            f.word("client", client.0 as u64);
+            f.word("time", nanos(time));
+        });
         self.clients[client.0].is_suspended = true;
         self.queue.push(self.now + time, Item::Resume(client.0));
     }
@@ -91,6 +128,7 @@ impl Sim {
     /// Ends a node at once. What it holds is lost, except the memory of a gateway; connections to
     /// a gateway are reset.
     pub fn crash(&mut self, node: NodeIx) {
+        self.note_fault("crash", |f| on_node(node, f));
         let index = self.node_index(node);
         self.nodes[index].crash();
         for link in self.links.of_gateway(index) {
@@ -101,6 +139,10 @@ impl Sim {
     /// Starts a node that has crashed. A gateway without its memory knows no clients and has no
     /// messages for them.
     pub fn restart(&mut self, node: NodeIx, with_memory: bool) {
+        self.note_fault("restart", |f| {
+            on_node(node, f);
+            f.word("with_memory", u64::from(with_memory));
+        });
         let index = self.node_index(node);
         if self.nodes[index].machine.is_some() {
             return;
@@ -120,6 +162,10 @@ impl Sim {
 
     /// A gateway means harm from now on, or behaves again.
     pub fn corrupt(&mut self, gateway: NodeIx, malice: Option<Malice>) {
+        self.note_fault("corrupt", |f| {
+            on_node(gateway, f);
+            f.text("chance", &malice.as_ref().map_or(0.0, |malice| malice.chance).to_string());
+        });
         let index = self.node_index(gateway);
         match malice {
             Some(malice) => {
@@ -205,6 +251,10 @@ impl Sim {
 
     /// A hostile sender attacks a client, if the client has an address.
     pub fn attack(&mut self, sender: usize, victim: ClientIx, attack: Attack) {
+        self.note_fault("attack", |f| {
+            f.word("client", victim.0 as u64);
+            f.word("attack", attack as u64);
+        });
         let (now, unix_time) = (self.now, self.unix_time());
         let (Some(topology), Some(victim), Some(mut hostile)) = (
             self.documents.topology(unix_time),
@@ -240,6 +290,14 @@ impl Sim {
 
     /// Changes how frames travel from node to node.
     pub fn set_node_links(&mut self, links: NodeLinks) {
+        self.note_fault("node_links", |f| {
+            f.word("latency", nanos(links.latency));
+            f.word("jitter", nanos(links.jitter));
+            f.text("loss", &links.loss.to_string());
+            f.text("duplication", &links.duplication.to_string());
+            f.text("reordering", &links.reordering.to_string());
+            f.word("held_back", nanos(links.held_back));
+        });
         self.config.node_links = links;
     }
 
@@ -251,11 +309,13 @@ impl Sim {
 
     /// Changes how the directory answers.
     pub fn set_directory(&mut self, mode: DirectoryMode) {
+        self.note_fault("directory", |f| f.text("mode", mode.name()));
         self.documents.mode = mode;
     }
 
     /// The directory lists all nodes but these from now on. They keep running.
     pub fn hide(&mut self, nodes: &[NodeIx]) {
+        self.note_fault("hide", |f| nodes.iter().for_each(|node| on_node(*node, f)));
         let identities = nodes.iter().map(|node| {
             let index = self.node_index(*node);
             *self.nodes[index].plan.identity.public()
@@ -304,5 +364,22 @@ impl Sim {
         if is_told {
             self.queue.push(self.now, Item::AtClient { client, what: AtClient::Closed(key) });
         }
+    }
+}
+
+fn on_link(client: ClientIx, ways: Ways, f: &mut dyn Fields) {
+    f.word("client", client.0 as u64);
+    let ways = match ways {
+        Ways::Up => "up",
+        Ways::Down => "down",
+        Ways::Both => "both",
+    };
+    f.text("ways", ways);
+}
+
+fn on_node(node: NodeIx, f: &mut dyn Fields) {
+    match node {
+        NodeIx::Gateway(index) => f.word("gateway", index as u64),
+        NodeIx::Mix(index) => f.word("mix", index as u64),
     }
 }

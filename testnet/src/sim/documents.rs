@@ -41,6 +41,23 @@ pub enum DirectoryMode {
     Slow(Duration),
 }
 
+impl DirectoryMode {
+    /// For the trace.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Stale(_) => "stale",
+            Self::Garbage => "garbage",
+            Self::OtherKeys => "other keys",
+            Self::OtherLayers => "other layers",
+            Self::Inconsistent => "inconsistent",
+            Self::Hostile => "hostile",
+            Self::Slow(_) => "slow",
+        }
+    }
+}
+
 /// The directory.
 #[derive(Debug)]
 pub(super) struct Documents {

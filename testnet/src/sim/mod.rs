@@ -52,7 +52,7 @@ pub mod model;
 mod nodes;
 mod queue;
 mod step;
-mod trace;
+pub mod trace;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -79,7 +79,7 @@ use self::links::Links;
 pub use self::links::Ways;
 use self::nodes::Node;
 use self::queue::Queue;
-use self::trace::TraceHash;
+use self::trace::{Trace, TraceSink};
 use crate::blueprint::Blueprint;
 use crate::directory::ListedNode;
 use crate::epoch::EpochClock;
@@ -99,6 +99,23 @@ pub enum Suite {
     /// Handshakes, authentication and the encryption of replies stay as they are.
     #[default]
     Transparent,
+}
+
+impl Suite {
+    /// Its name on the command line and in traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Transparent => "transparent",
+        }
+    }
+
+    /// The suite of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Real, Self::Transparent].into_iter().find(|suite| suite.name() == name)
+    }
 }
 
 /// How frames travel from node to node. Each is drawn for itself, so jitter reorders.
@@ -235,7 +252,7 @@ pub struct Sim {
     mischief: Stream,
     senders: Vec<HostileSender>,
     queue: Queue,
-    trace: TraceHash,
+    trace: Trace,
     clients: Vec<SimClient>,
     /// Gateways first.
     nodes: Vec<Node>,
@@ -278,7 +295,7 @@ impl Sim {
             mischief: stream(3),
             senders: Vec::new(),
             queue: Queue::default(),
-            trace: TraceHash::new(),
+            trace: Trace::new(),
             clients: Vec::new(),
             nodes: plans.into_iter().map(Node::new).collect(),
             by_address,
@@ -482,8 +499,20 @@ impl Sim {
         self.config.sabotage == Some(Sabotage::Blab)
     }
 
-    /// A hash of everything that has happened, in order: all events and actions with their times
-    /// and contents. Equal for equal seeds and calls, on every machine.
+    /// From now on everything that happens goes to the sink as well, line by line.
+    pub fn trace_to(&mut self, sink: Box<dyn TraceSink>) {
+        self.trace.set_sink(sink);
+    }
+
+    /// Why the sink of the trace wants no more lines, if it does not.
+    #[must_use]
+    pub fn trace_failure(&self) -> Option<&str> {
+        self.trace.failure()
+    }
+
+    /// A hash of everything that has happened, in order: all events and actions of clients, packets
+    /// at nodes and faults, with their times and contents. Equal for equal seeds and calls, on every
+    /// machine, whatever compiled it.
     #[must_use]
     pub const fn trace_hash(&self) -> u64 {
         self.trace.value()

@@ -39,6 +39,19 @@ pub(super) enum AtGateway {
     Closed,
 }
 
+impl AtGateway {
+    /// For the trace.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Frame(_) => "frame",
+            Self::Pong(_) => "pong",
+            Self::Flushed(_) => "flushed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// What arrives at a client.
 #[derive(Debug)]
 pub(super) enum AtClient {

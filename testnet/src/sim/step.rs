@@ -3,9 +3,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use nym_proto::client::{
-    self, Action, Change, ConnectionId, Delivery, Event, Fact, Refused, WsFrame,
-};
+use nym_proto::client::{Action, Change, ConnectionId, Delivery, Event, Fact, Refused, WsFrame};
 use nym_proto::message::ACK_LEN;
 use nym_proto::time::{Instant, UnixTime};
 
@@ -13,7 +11,7 @@ use super::host::LostPush;
 use super::links::{Link, LinkKey};
 use super::nodes::NodeAction;
 use super::queue::{AtClient, AtGateway, Item};
-use super::{ClientIx, Sabotage, Sim};
+use super::{ClientIx, Sabotage, Sim, trace};
 use crate::gateway;
 
 /// Pushes up to this size carry acks; packets are larger by far.
@@ -40,7 +38,11 @@ impl Sim {
             Item::NodeTimer(node) => self.wake_node(node),
             Item::Resume(client) => self.resume(client),
             Item::Packet { from, to, frame } => {
-                self.note(&[1, from as u64, to as u64], &frame);
+                self.trace.note(self.now, "packet", |f| {
+                    f.word("from", from as u64);
+                    f.word("to", to as u64);
+                    f.bytes("frame", &frame);
+                });
                 let now = self.now;
                 self.nodes[to].packet(now, from, &frame);
                 self.drain_node(to);
@@ -51,22 +53,16 @@ impl Sim {
             }
             Item::AtClient { client, what } => self.at_client(client, what),
             Item::Request { client, fetch, url } => {
-                self.note(&[2, client as u64], url.as_bytes());
+                self.trace.note(self.now, "request", |f| {
+                    f.word("client", client as u64);
+                    f.text("url", &url);
+                });
                 let result = self.documents.respond(&url, self.unix_time());
                 let what = AtClient::Fetched { fetch, result };
                 let delay = self.config.directory_latency + self.documents.delay();
                 self.send_client(self.now + delay, client, what);
             }
         }
-    }
-
-    /// Takes note of something in the trace.
-    fn note(&mut self, words: &[u64], content: &[u8]) {
-        self.trace.word(self.now.as_nanos());
-        for word in words {
-            self.trace.word(*word);
-        }
-        self.trace.bytes(content);
     }
 
     fn send_client(&mut self, at: Instant, client: usize, what: AtClient) {
@@ -177,34 +173,23 @@ impl Sim {
     }
 
     pub(super) fn client_event(&mut self, client: usize, event: Event) -> Result<(), Refused> {
-        self.note_event(client, &event);
+        self.trace.note(self.now, "event", |f| {
+            f.word("client", client as u64);
+            trace::event(&event, f);
+        });
         if self.clients[client].is_crashed {
             return self.missed(client, event);
         }
         let now = self.clients[client].clock(self.now);
         let result = self.clients[client].machine.handle(now, event);
-        self.trace.word(u64::from(result.is_err()));
+        if let Err(refused) = &result {
+            self.trace.note(self.now, "refused", |f| {
+                f.word("client", client as u64);
+                f.text("reason", &refused.reason.to_string());
+            });
+        }
         self.drain_client(client);
         result
-    }
-
-    fn note_event(&mut self, client: usize, event: &Event) {
-        let client = client as u64;
-        match event {
-            Event::Tick => self.note(&[3, client], &[]),
-            Event::GatewayFrame { connection, frame } => {
-                self.note(&[4, client, connection.0], content(frame));
-            }
-            Event::Fetched { fetch, result, .. } => match result {
-                Ok(body) => self.note(&[5, client, fetch.0], body),
-                Err(error) => self.note(&[6, client, fetch.0], error.to_string().as_bytes()),
-            },
-            Event::Send(message) => self.note(&[7, client, message.id.0], &message.data),
-            other => {
-                self.note(&[8, client], &[]);
-                self.trace.debug(other);
-            }
-        }
     }
 
     pub(super) fn drain_client(&mut self, client: usize) {
@@ -231,11 +216,13 @@ impl Sim {
 
     fn act(&mut self, client: usize, action: Action) {
         let now = self.now;
-        self.trace.word(client as u64);
+        self.trace.note(now, "action", |f| {
+            f.word("client", client as u64);
+            trace::action(&action, f);
+        });
         let host = &mut self.clients[client];
         match action {
             Action::Write { connection, frame } => {
-                self.trace.bytes(content(&frame));
                 host.written.push((now, frame.len()));
                 let link = host.link;
                 if let Some(link) = link.filter(|link| self.connection_of(*link) == connection) {
@@ -243,28 +230,23 @@ impl Sim {
                 }
             }
             Action::Deliver(delivery) => {
-                self.trace.debug(&delivery.origin);
-                self.trace.bytes(&delivery.data);
                 self.keep_delivery(client, delivery);
                 let host = &mut self.clients[client];
+                let taken = Event::Taken(1);
+                self.trace.note(now, "event", |f| {
+                    f.word("client", client as u64);
+                    trace::event(&taken, f);
+                });
                 // polling goes on, so what this makes room for comes out
-                let _ = host.machine.handle(host.clock(now), Event::Taken(1));
-            }
-            Action::SetTimer(deadline) => {
-                self.trace.word(deadline.map_or(u64::MAX, |deadline| deadline.at.as_nanos()));
+                let _ = host.machine.handle(host.clock(now), taken);
             }
             Action::Connect { connection, urls } => self.connect(client, connection, &urls),
-            Action::Disconnect { connection } => {
-                self.trace.word(connection.0);
-                self.disconnect(client, Some(connection));
-            }
+            Action::Disconnect { connection } => self.disconnect(client, Some(connection)),
             Action::Fetch { fetch, url } => {
                 let at = now + self.config.directory_latency;
                 self.queue.push(at, Item::Request { client, fetch, url });
             }
             Action::Outcome { id, outcome } => {
-                self.trace.word(id.0);
-                self.trace.debug(&outcome);
                 let is_kept = !self.is_sabotaged(Sabotage::SwallowOutcomes);
                 if is_kept {
                     self.clients[client].outcomes.push((now, id, outcome));
@@ -272,27 +254,22 @@ impl Sim {
             }
             Action::Writable => host.writable += 1,
             Action::Persist(changes) => {
-                for change in &changes {
-                    self.trace.bytes(change.key());
-                    self.trace.bytes(change.value().unwrap_or_default());
-                }
                 let host = &mut self.clients[client];
                 host.kept.apply(&changes);
                 let registration = changes.iter().rev().find_map(Change::registration);
                 host.registration = registration.or(host.registration.take());
             }
             Action::Report(fact) => {
-                self.trace.debug(&fact);
                 if let Fact::Address(address) = fact {
                     host.address = Some(address);
                 }
                 host.facts.push((now, fact));
             }
             Action::Stopped(reason) => {
-                self.trace.debug(&reason);
                 host.stopped = Some(reason);
             }
-            other => self.trace.debug(&other),
+            // the deadline is asked for when all actions are carried out
+            _ => {}
         }
     }
 
@@ -319,7 +296,6 @@ impl Sim {
 
     fn connect(&mut self, client: usize, connection: ConnectionId, urls: &[String]) {
         self.disconnect(client, None);
-        self.trace.debug(&urls);
         let gateway = urls.iter().find_map(|url| self.by_url.get(url).copied());
         let Some(gateway) = gateway.filter(|gateway| self.nodes[*gateway].machine.is_some()) else {
             let at = self.now + self.config.client_latency;
@@ -391,6 +367,7 @@ impl Sim {
         };
         let (client, node) = (link.client, link.gateway);
         let connection = gateway::ConnectionId(key.0);
+        let kind = what.name();
         let event = match what {
             AtGateway::Opened if !link.is_cut => {
                 link.is_open = true;
@@ -424,7 +401,10 @@ impl Sim {
             AtGateway::Opened | AtGateway::Closed => return,
         };
         let now = self.now;
-        self.trace.word(key.0);
+        self.trace.note(now, "at_gateway", |f| {
+            f.word("link", key.0);
+            f.text("kind", kind);
+        });
         self.nodes[node].client_event(now, event);
         self.drain_node(node);
     }
@@ -541,12 +521,5 @@ impl Sim {
             }
             self.queue.push(at, Item::Packet { from, to, frame: frame.clone() });
         }
-    }
-}
-
-fn content(frame: &client::WsFrame) -> &[u8] {
-    match frame {
-        WsFrame::Text(text) => text.as_bytes(),
-        WsFrame::Binary(bytes) => bytes,
     }
 }

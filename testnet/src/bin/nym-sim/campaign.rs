@@ -1,80 +1,19 @@
-//! `nym-sim`: runs whole networks in virtual time, one per seed, while things go wrong, and checks
-//! that all promises hold.
+//! Many seeds, one after the other or several at a time.
 
-use core::num::{NonZeroU64, NonZeroUsize};
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
-
 use nym_proto::time::Instant as SimInstant;
 use nym_testnet::sim::campaign::{Report, Scenario};
 use nym_testnet::sim::model::{Rule, Tally, Violation};
-use nym_testnet::sim::{Sim, SimConfig, Suite};
+use nym_testnet::sim::trace::Ran;
 
-/// Simulates mixnets with faults, one per seed, and stops at the first broken promise.
-#[derive(Parser)]
-#[command(version, name = "nym-sim")]
-struct Cli {
-    /// The seeds, without the last number.
-    #[arg(long, value_name = "A..B", value_parser = parse_range, default_value = "0..100",
-          conflicts_with = "seed")]
-    seeds: Range<u64>,
-    /// One seed.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// What packets are made of.
-    #[arg(long, value_enum, default_value_t = Packets::Transparent)]
-    suite: Packets,
-    /// Print a hash of everything that happens for each seed; it is the same in every run.
-    #[arg(long)]
-    trace_hash: bool,
-    /// Print the summary, and a violation, as one JSON object.
-    #[arg(long)]
-    json: bool,
-    /// Print what was drawn from each seed.
-    #[arg(long)]
-    show: bool,
-    /// Run this many seeds at a time. The output is the same.
-    #[arg(long, value_name = "N", default_value = "1")]
-    jobs: NonZeroUsize,
-    /// Run the seeds that are multiples of N twice: both runs must have the same trace hash.
-    #[arg(long, value_name = "N")]
-    twice_every: Option<NonZeroU64>,
-    /// Only measure: simulate 10 clients with default traffic for a minute, without faults.
-    #[arg(long, conflicts_with_all = ["seeds", "trace_hash", "show"])]
-    speed: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Packets {
-    /// Sphinx.
-    Real,
-    /// The same sizes, without curve arithmetic.
-    Transparent,
-}
-
-impl Packets {
-    const fn suite(self) -> Suite {
-        match self {
-            Self::Real => Suite::Real,
-            Self::Transparent => Suite::Transparent,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Real => "real",
-            Self::Transparent => "transparent",
-        }
-    }
-}
+use super::Cli;
 
 /// Everything added up.
 #[derive(Default)]
@@ -104,17 +43,13 @@ impl Summary {
     }
 }
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if cli.speed {
-        measure(&cli);
-        return ExitCode::SUCCESS;
-    }
+/// Runs all seeds and prints what came out.
+pub(super) fn run_seeds(cli: &Cli) -> ExitCode {
     let seeds = cli.seed.map_or(cli.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let begun = Instant::now();
-    let (summary, violation) = campaign(&cli, seeds, begun);
+    let (summary, violation) = campaign(cli, seeds, begun);
     let seconds = begun.elapsed().as_secs_f64();
-    let replay = violation.as_ref().map(|(seed, _)| replay(*seed, cli.suite));
+    let replay = violation.as_ref().map(|(seed, violation)| replay(*seed, cli, violation));
     if cli.json {
         println!("{}", as_json(&summary, seconds, violation.as_ref(), replay.as_deref()));
     } else {
@@ -122,9 +57,6 @@ fn main() -> ExitCode {
     }
     if violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
-
-/// What came out of a seed.
-type Ran = Result<Report, Violation>;
 
 /// Runs all seeds, several at a time if asked for. What is printed has the order of the seeds, and
 /// the first violation is that of the lowest seed, however many run at a time.
@@ -199,40 +131,13 @@ fn run(seed: u64, cli: &Cli) -> Ran {
     Ok(report)
 }
 
-/// How fast 10 clients with default traffic are simulated, once they are connected.
-fn measure(cli: &Cli) {
-    const CLIENTS: u32 = 10;
-    let (time, suite) = (Duration::from_secs(60), cli.suite.suite());
-    let seed = cli.seed.unwrap_or_default();
-    let mut sim = Sim::new(SimConfig { seed, suite, ..SimConfig::default() });
-    for _ in 0..CLIENTS {
-        sim.add_client(|_| {});
-    }
-    let are_ready = sim.run_until(time, Sim::are_ready);
-    let begun = Instant::now();
-    sim.run_for(time);
-    let seconds = begun.elapsed().as_secs_f64();
-    let ratio = time.as_secs_f64() / seconds;
-    let speed = f64::from(CLIENTS) * ratio;
-    if cli.json {
-        let speed = serde_json::json!({
-            "clients": CLIENTS,
-            "are_ready": are_ready,
-            "seconds": seconds,
-            "client_seconds_per_second": speed,
-            "times_real_time": ratio,
-        });
-        println!("{speed}");
-    } else {
-        println!(
-            "{CLIENTS} clients: {ratio:.1} times real time, {speed:.0} client-seconds per second"
-        );
-    }
-}
-
-fn replay(seed: u64, suite: Packets) -> String {
-    let name = suite.name();
-    format!("cargo run --release -p nym-testnet --bin nym-sim -- --seed {seed} --suite {name}")
+/// The command that shows a violation again. That two runs differ shows only in two runs.
+fn replay(seed: u64, cli: &Cli, violation: &Violation) -> String {
+    let suite = cli.suite.suite().name();
+    let twice = if violation.rule == Rule::Repeatable { " --twice-every 1" } else { "" };
+    format!(
+        "cargo run --release -p nym-testnet --bin nym-sim -- --seed {seed} --suite {suite}{twice}"
+    )
 }
 
 fn print_text(
@@ -294,12 +199,4 @@ fn as_json(
         "seeds_per_kind_of_fault": kinds,
         "violation": violation,
     })
-}
-
-fn parse_range(text: &str) -> Result<Range<u64>, String> {
-    let parsed = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
-    match parsed {
-        Some(range) if !range.is_empty() => Ok(range),
-        _ => Err("a range of seeds looks like 0..500".to_owned()),
-    }
 }

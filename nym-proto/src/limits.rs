@@ -40,8 +40,9 @@ pub struct Limits {
     pub registrations_max: usize,
     /// Requests to the gateway without an answer; while there are so many, slots pass unused.
     pub gateway_requests_max: usize,
-    /// With this many actions queued the client reports no more facts and accepts no messages; with
-    /// this many frames among them, slots pass unused.
+    /// With this many actions queued, changes of what is kept counted one by one, the client takes in
+    /// no messages and no packets; with this many actions it reports no more facts, and with this
+    /// many frames among them slots pass unused.
     pub actions_max: usize,
 }
 

@@ -229,6 +229,11 @@ impl Health {
         windows.into_iter().flatten().find(|window| window.since <= sent)
     }
 
+    /// Cover packets watched.
+    pub(super) fn watched(&self) -> usize {
+        self.order.len()
+    }
+
     /// The last window that is complete.
     pub(super) const fn last(&self) -> Option<&LoopHealth> {
         self.last.as_ref()

@@ -109,6 +109,8 @@ pub struct Client {
     actions: VecDeque<Action>,
     /// Frames among the actions.
     writes_queued: usize,
+    /// Changes of the state among the actions.
+    changes_queued: usize,
     stats: Stats,
     /// What is to be kept and belongs to no concern of its own.
     journal: Journal,
@@ -263,6 +265,7 @@ impl Client {
             announced: None,
             actions: VecDeque::new(),
             writes_queued: 0,
+            changes_queued: 0,
             stats: Stats::default(),
             journal: Journal::default(),
         };
@@ -357,8 +360,14 @@ impl Client {
     /// The next action, in the order they were decided. `None` until something happens again.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
-            if matches!(action, Action::Write { .. }) {
-                self.writes_queued = self.writes_queued.saturating_sub(1);
+            match &action {
+                Action::Write { .. } => {
+                    self.writes_queued = self.writes_queued.saturating_sub(1);
+                }
+                Action::Persist(changes) => {
+                    self.changes_queued = self.changes_queued.saturating_sub(changes.len());
+                }
+                _ => {}
             }
             return Some(action);
         }
@@ -628,6 +637,7 @@ impl Client {
         self.replies.drain_changes(unix, &mut changes);
         if !changes.is_empty() {
             self.stats.changes += changes.len() as u64;
+            self.changes_queued += changes.len();
             self.actions.push_back(Action::Persist(changes));
         }
     }

@@ -15,6 +15,10 @@ impl Client {
     pub(super) fn receive(&mut self, message: BytesMut) {
         if message.len() == ACK_LEN {
             self.receive_ack(&message);
+        } else if self.is_backed_up() {
+            // what it contains would become more actions; on its way, packets get lost as well
+            self.stats.packets_dropped += 1;
+            self.health.interrupted();
         } else {
             self.receive_packet(message);
         }

@@ -30,6 +30,8 @@ pub struct Stats {
     pub duplicate_fragments: u64,
     /// Packets received that could not be understood.
     pub bad_packets: u64,
+    /// Packets received while the shell did not drain its actions, and thrown away.
+    pub packets_dropped: u64,
     /// Frames from the gateway that could not be understood.
     pub bad_frames: u64,
     /// Complete messages that could not be understood.

@@ -155,7 +155,8 @@ impl Client {
 
     /// True if the shell does not drain its actions. Messages would only become more of them.
     pub(super) fn is_backed_up(&self) -> bool {
-        self.actions.len() >= self.config.limits.actions_max.max(1)
+        let queued = self.actions.len().saturating_add(self.changes_queued);
+        queued >= self.config.limits.actions_max.max(1)
     }
 
     pub(super) fn say_writable(&mut self) {

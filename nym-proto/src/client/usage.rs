@@ -40,6 +40,8 @@ pub struct Usage {
     pub surbs_per_correspondent: usize,
     /// SURBs of all correspondents.
     pub surbs: usize,
+    /// Cover packets watched until they come back.
+    pub loops: usize,
     /// Requests to the gateway without an answer.
     pub gateway_requests: usize,
     /// Frames among the actions that have not been polled.
@@ -70,6 +72,7 @@ impl Usage {
                 limits.surbs_per_correspondent_max,
             ),
             ("surbs", self.surbs, limits.surbs_max),
+            ("loops", self.loops, limits.loops_max),
             ("gateway_requests", self.gateway_requests, limits.gateway_requests_max),
             ("writes", self.writes, limits.actions_max),
         ]
@@ -84,6 +87,7 @@ impl Client {
     pub fn usage(&self) -> Usage {
         let mut usage = Usage {
             in_flight: self.acks.len(),
+            loops: self.health.watched(),
             gateway_requests: self.session.unanswered(),
             writes: self.writes_queued,
             ..Usage::default()

@@ -23,20 +23,24 @@ const SURBS_MAX: usize = 200;
 /// Reply keys that are kept.
 const KEYS_MAX: usize = 2000;
 
-pub(crate) struct Bob {
+/// A correspondent with the keys of [`net::bob`].
+pub struct Bob {
     identity: Identity,
     packets: TransparentBuilder,
     stream: Stream,
     reassembler: Reassembler,
     /// What arrived whole.
-    pub(crate) received: Vec<Bytes>,
+    pub received: Vec<Bytes>,
     /// SURBs the client has given.
-    pub(crate) surbs: Vec<ReplySurb>,
+    pub surbs: Vec<ReplySurb>,
     keys: BTreeMap<ReplyDigest, ReplyKey>,
 }
 
 impl Bob {
-    pub(crate) fn new() -> Self {
+    /// It knows nobody.
+    #[must_use]
+    #[expect(clippy::new_without_default)]
+    pub fn new() -> Self {
         Self {
             identity: net::bob(),
             packets: TransparentBuilder::new(),
@@ -53,7 +57,7 @@ impl Bob {
     }
 
     /// Takes what the gateway pushes. The client under test makes only what can be read.
-    pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) {
+    pub fn receive(&mut self, now: Instant, message: &[u8]) {
         let mut message = message.to_vec();
         let key = reply_digest_of(&message).and_then(|digest| self.keys.get(&digest));
         let (fragment, origin) = match key {
@@ -93,7 +97,7 @@ impl Bob {
     }
 
     /// Packs a serialised message for the client: what its gateway pushes, one by one.
-    pub(crate) fn pack(&mut self, to: &Recipient, message: &[u8]) -> Vec<Vec<u8>> {
+    pub fn pack(&mut self, to: &Recipient, message: &[u8]) -> Vec<Vec<u8>> {
         self.fragments(message, |_, bob, buffer| {
             bob.packets.seal_fragment(&to.encryption, buffer, &mut bob.stream).unwrap();
             true
@@ -102,7 +106,7 @@ impl Bob {
 
     /// Packs a serialised message so that it comes through SURBs of the client, as far as they
     /// last.
-    pub(crate) fn pack_reply(&mut self, message: &[u8]) -> Vec<Vec<u8>> {
+    pub fn pack_reply(&mut self, message: &[u8]) -> Vec<Vec<u8>> {
         self.fragments(message, |_, bob, buffer| {
             let surb = bob.surbs.pop();
             surb.is_some_and(|surb| seal_reply(&surb.key, buffer).is_ok())
@@ -131,13 +135,7 @@ impl Bob {
     }
 
     /// A message under a tag, with SURBs of Bob's own.
-    pub(crate) fn repliable(
-        &mut self,
-        tag: u8,
-        kind: RepliableKind,
-        count: u8,
-        data: &[u8],
-    ) -> Vec<u8> {
+    pub fn repliable(&mut self, tag: u8, kind: RepliableKind, count: u8, data: &[u8]) -> Vec<u8> {
         let topology = net::topology();
         let tag = SenderTag::from_bytes([tag; 16]);
         let rotation = topology.rotation();

@@ -25,7 +25,7 @@ pub(crate) struct Contract {
     /// The connection asked for last, as long as neither side has ended it.
     connection: Option<ConnectionId>,
     last_connection: Option<ConnectionId>,
-    stats: [u64; 24],
+    stats: [u64; 25],
     events_since_drain: usize,
     ticks_at_once: u32,
     pub(crate) is_stopped: bool,
@@ -39,7 +39,7 @@ impl Contract {
             open: BTreeSet::new(),
             connection: None,
             last_connection: None,
-            stats: [0; 24],
+            stats: [0; 25],
             events_since_drain: 0,
             ticks_at_once: 0,
             is_stopped: false,
@@ -177,7 +177,7 @@ impl Contract {
     }
 }
 
-fn monotone(stats: &Stats) -> [u64; 24] {
+fn monotone(stats: &Stats) -> [u64; 25] {
     [
         stats.real_packets,
         stats.cover_packets,
@@ -190,6 +190,7 @@ fn monotone(stats: &Stats) -> [u64; 24] {
         stats.fragments_received,
         stats.duplicate_fragments,
         stats.bad_packets,
+        stats.packets_dropped,
         stats.bad_frames,
         stats.bad_messages,
         stats.messages_accepted,

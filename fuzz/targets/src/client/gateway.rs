@@ -8,21 +8,25 @@ use nym_proto::gateway::{
 
 use crate::net;
 
-pub(crate) struct FakeGateway {
+/// A gateway that does as it should, as far as its one client can tell.
+pub struct FakeGateway {
     pub(crate) stream: Stream,
     handshake: Option<AwaitingClientMaterial>,
     /// The key of the session, as far as this gateway has one.
-    pub(crate) key: SharedKey,
+    pub key: SharedKey,
 }
 
 impl FakeGateway {
-    pub(crate) fn new() -> Self {
+    /// It knows the client.
+    #[must_use]
+    #[expect(clippy::new_without_default)]
+    pub fn new() -> Self {
         let stream = Entropy::new([66; 32]).stream(Purpose::Other(0));
         Self { stream, handshake: None, key: net::shared_key() }
     }
 
     /// What a gateway answers. The client says nothing that cannot be read.
-    pub(crate) fn answer(&mut self, text: &str) -> Vec<String> {
+    pub fn answer(&mut self, text: &str) -> Vec<String> {
         let request = ClientText::decode(text).unwrap();
         let answer = match request {
             ClientText::SupportedProtocol => GatewayText::SupportedProtocol { version: 6 },

@@ -1,9 +1,9 @@
 //! A client in the middle of everything: any events in any order from a shell, an application,
 //! a gateway that knows the shared key, and a correspondent.
 
-mod bob;
+pub mod bob;
 mod contract;
-mod gateway;
+pub mod gateway;
 mod seeds;
 mod steps;
 

@@ -5,13 +5,17 @@ use core::time::Duration;
 
 use nym_proto::client::Traffic;
 use nym_testnet::sim::campaign::Scenario;
-use nym_testnet::sim::faults::{Fault, FaultPlan};
+use nym_testnet::sim::faults::{Fault, FaultPlan, Kind};
+use nym_testnet::sim::hostile_gateway::{Malice, Mischief};
+use nym_testnet::sim::hostile_sender::Attack;
 use nym_testnet::sim::{ClientIx, DirectoryMode, NodeIx, NodeLinks, SimConfig, Suite, Ways};
 
 use crate::input::{Input, Script};
 
 /// Faults in one run.
 const FAULTS_MAX: usize = 12;
+/// Kinds of faults.
+const KINDS: u8 = 17;
 
 /// All rules hold.
 pub fn run(data: &[u8]) {
@@ -49,7 +53,10 @@ fn scenario(input: &mut Input<'_>) -> Scenario {
         fault(input, &sim, duration, &mut faults);
     }
     faults.sort_by_key(|(at, _)| *at);
-    let plan = FaultPlan { kinds: Vec::new(), node_links, faults };
+    // a hostile sender has an address, to which clients write
+    let is_attacked = faults.iter().any(|(_, fault)| matches!(fault, Fault::Attack(..)));
+    let kinds = if is_attacked { vec![Kind::HostileSender] } else { Vec::new() };
+    let plan = FaultPlan { kinds, node_links, faults };
     Scenario { seed, sim, clients, duration, load_interval, plan }
 }
 
@@ -78,7 +85,7 @@ fn fault(
     let at = duration.mul_f64(f64::from(input.byte()) / 256.0);
     let lasts = (duration - at).mul_f64(f64::from(input.byte()) / 256.0);
     let end = at + lasts;
-    let kind = input.byte() % 9;
+    let kind = input.byte() % KINDS;
     let client = ClientIx(input.below(2));
     let gateway = NodeIx::Gateway(input.below(sim.gateways.into()));
     let mix = NodeIx::Mix(input.below(3 * usize::from(sim.mixes_per_layer)));
@@ -102,11 +109,56 @@ fn fault(
             };
             between(Fault::Directory(mode), Fault::Directory(DirectoryMode::Up));
         }
-        _ => {
+        8 => {
             let node = if input.flag() { gateway } else { mix };
             between(Fault::Hide(vec![node]), Fault::Hide(Vec::new()));
         }
+        9 => between(Fault::HideGatewayOf(client), Fault::Hide(Vec::new())),
+        10 => {
+            let ways = input.one_of([Ways::Up, Ways::Down, Ways::Both]);
+            faults.push((at, Fault::Tear(client, ways, usize::from(input.byte() % 20))));
+        }
+        11 => {
+            let ways = input.one_of([Ways::Up, Ways::Down, Ways::Both]);
+            let gap = Duration::from_millis(u64::from(input.byte()) * 4);
+            faults.push((at, Fault::Slow(client, ways, gap, lasts)));
+        }
+        12 => {
+            // up to half a minute, and up to two hours
+            let mut off = || i64::from(input.short() as i16);
+            let (monotonic, wall) = (off(), off() * 220);
+            between(Fault::Clocks(client, monotonic, wall), Fault::Clocks(client, 0, 0));
+        }
+        13 => between(Fault::Grants(gateway, false), Fault::Grants(gateway, true)),
+        14 => {
+            let malice = malice(input);
+            between(Fault::Corrupt(gateway, Some(malice)), Fault::Corrupt(gateway, None));
+        }
+        15 => {
+            for _ in 0..=input.below(3) {
+                let attack = input.one_of(Attack::ALL);
+                faults.push((at, Fault::Attack(client, attack)));
+            }
+        }
+        _ => {
+            let mode = match input.byte() % 5 {
+                0 => DirectoryMode::OtherKeys,
+                1 => DirectoryMode::OtherLayers,
+                2 => DirectoryMode::Inconsistent,
+                3 => DirectoryMode::Hostile,
+                _ => DirectoryMode::Slow(Duration::from_millis(u64::from(input.short()))),
+            };
+            between(Fault::Directory(mode), Fault::Directory(DirectoryMode::Up));
+        }
     }
+}
+
+/// Any kinds of mischief, as often as in drawn runs.
+fn malice(input: &mut Input<'_>) -> Malice {
+    let (chosen, often) = (input.short(), input.byte());
+    let mischief = Mischief::ALL.into_iter().enumerate();
+    let kinds = mischief.filter(|(bit, _)| chosen >> bit & 1 == 1).map(|(_, kind)| kind).collect();
+    Malice { kinds, chance: 0.3 * f64::from(often) / 256.0 }
 }
 
 /// A quiet run, and one with each kind of fault.
@@ -121,10 +173,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let rough = rough.raw([0, 0, 0, 60]).raw([0, 1, 1, 9]);
     let rough = rough.raw([20, 20]).raw([100, 100, 100, 100, 100, 200]);
     let mut seeds = vec![calm().finish(), rough.finish()];
-    for kind in 0..9 {
-        // when, how long, what, whom
-        let script = calm().raw([80, 100, kind, 0, 1, 2]).raw([1]);
-        seeds.push(script.raw([160, 60, (kind * 2 + 3) % 9, 1, 0, 1]).raw([2, 3]).finish());
+    for kind in 0..KINDS {
+        // when, how long, what, whom, and what it needs
+        let script = calm().raw([80, 100, kind, 0, 1, 2]).raw([1, 130, 40, 30]);
+        let other = (kind * 2 + 3) % KINDS;
+        seeds.push(script.raw([160, 60, other, 1, 0, 1]).raw([2, 3, 90, 9]).finish());
     }
     seeds
 }

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Action, Client, Config, Connectivity, DeliveryOrigin, Event, FetchError, FetchId,
-    GatewayChoice, MessageId, Network, Outcome, Outgoing, RefusedReason, Registration, Shutdown,
-    Target, WsFrame,
+    Action, Client, Config, Connectivity, DeliveryOrigin, Event, Fact, FetchError, FetchId,
+    GatewayChoice, MemoryStore, MessageId, Network, Outcome, Outgoing, RefusedReason, Registration,
+    Shutdown, Target, WsFrame,
 };
 use nym_proto::gateway::{ForwardRequest, GatewayText, seal_push_with};
 use nym_proto::limits::Limits;
@@ -84,6 +84,10 @@ pub(crate) struct World {
     /// Packets the client has sent, with the ack each one carries.
     under_way: VecDeque<Arrived>,
     fetches: VecDeque<(FetchId, String)>,
+    /// What the client wants kept.
+    kept: MemoryStore,
+    /// Crashes so far.
+    crashes: u8,
     tags: Vec<SenderTag>,
     next_message: u64,
     /// The bytes of messages to Bob.
@@ -152,13 +156,21 @@ fn config(head: u8) -> Config {
     config
 }
 
+/// A client in a life of its own, from what earlier ones kept.
+fn start(head: u8, kept: &MemoryStore, now: Instant, crashes: u8) -> (Client, Contract) {
+    let mut config = config(head);
+    config.state = kept.state();
+    let unix_time = UnixTime::from_secs(net::UNIX_START) + now.since(Instant::START);
+    let contract = Contract::new(config.limits, now);
+    let builder = Box::new(TransparentBuilder::new());
+    let seed = [5 + crashes; 32];
+    (Client::with_builder(config, net::alice(), seed, now, unix_time, builder), contract)
+}
+
 impl World {
     fn new(head: u8) -> Self {
-        let config = config(head);
-        let (now, unix_time) = (Instant::START, UnixTime::from_secs(net::UNIX_START));
-        let contract = Contract::new(config.limits, now);
-        let builder = Box::new(TransparentBuilder::new());
-        let client = Client::with_builder(config, net::alice(), [5; 32], now, unix_time, builder);
+        let (kept, now) = (config(head).state.to_store(), Instant::START);
+        let (client, contract) = start(head, &kept, now, 0);
         Self {
             head,
             client,
@@ -171,6 +183,8 @@ impl World {
             bob: Bob::new(),
             under_way: VecDeque::new(),
             fetches: VecDeque::new(),
+            kept,
+            crashes: 0,
             tags: Vec::new(),
             next_message: 0,
             sent: BTreeMap::new(),
@@ -217,6 +231,23 @@ impl World {
             }
         }
         panic!("the client always wants something");
+    }
+
+    /// The client ends in the middle of carrying out its actions, and another one starts from what
+    /// was kept.
+    fn crash(&mut self, actions: u8) {
+        for _ in 0..actions {
+            let Some(action) = self.client.poll_action() else { break };
+            let _ = self.carry_out(action);
+        }
+        self.crashes = self.crashes.wrapping_add(1);
+        (self.client, self.contract) = start(self.head, &self.kept, self.now, self.crashes);
+        // nobody will tell what became of its messages
+        self.sent.clear();
+        self.fetches.clear();
+        if self.is_drained {
+            self.settle();
+        }
     }
 
     /// Does one thing the client wants; what comes of it at once.
@@ -271,6 +302,14 @@ impl World {
                 {
                     assert!(self.bob.received.contains(&data), "acknowledged and not received");
                 }
+                Vec::new()
+            }
+            Action::Persist(changes) => {
+                self.kept.apply(&changes);
+                Vec::new()
+            }
+            Action::Report(Fact::LoopHealth(health)) => {
+                assert!(health.returned + health.lost <= health.sent, "{health:?}");
                 Vec::new()
             }
             _ => Vec::new(),

@@ -193,5 +193,18 @@ fn conversations(palette: &'static [Step]) -> Vec<Vec<u8>> {
         .then(Step::ArriveAll, &[])
         .then(Step::BobRepliesAnything, &[0, 3, 0, 0, b'x', b'y', 4])
         .then(Step::LoseAck, &[]);
-    [asks, answers, starved, crowd, strangers].map(Story::end).into()
+    let crashes = ready(palette, FAST)
+        .then(Step::SendAnonymous, ANONYMOUS)
+        .run(10)
+        .then(Step::Crash, &[3])
+        .run(4)
+        .then(Step::ArriveAll, &[])
+        .then(Step::BobReplies, &[9, 0])
+        .then(Step::BobRepliable, REPLIABLE)
+        .then(Step::Crash, &[0])
+        .run(4)
+        .then(Step::SendReply, REPLY)
+        .run(10)
+        .then(Step::ArriveAll, &[]);
+    [asks, answers, starved, crowd, strangers, crashes].map(Story::end).into()
 }

@@ -50,6 +50,7 @@ pub(crate) enum Step {
     BobSendsAnything,
     BobRepliesAnything,
     Early,
+    Crash,
 }
 
 pub(crate) const ALL: &[Step] = &[
@@ -86,6 +87,7 @@ pub(crate) const ALL: &[Step] = &[
     Step::BobSendsAnything,
     Step::BobRepliesAnything,
     Step::Early,
+    Step::Crash,
 ];
 
 pub(crate) const REPLIES: &[Step] = &[
@@ -103,6 +105,7 @@ pub(crate) const REPLIES: &[Step] = &[
     Step::BobSendsAnything,
     Step::BobRepliesAnything,
     Step::Taken,
+    Step::Crash,
 ];
 
 /// The bytes of message number `number`: its number, then what nobody else has.
@@ -129,6 +132,7 @@ impl World {
                 let earlier = self.now.as_nanos() >> (1 + input.byte() % 63);
                 self.at(Instant::from_nanos(earlier), Event::Tick);
             }
+            Step::Crash => self.crash(input.byte() % 16),
             Step::Early => drop(self.event(Event::Tick)),
             Step::Taken => drop(self.event(Event::Taken(input.byte().into()))),
             Step::NetworkChanged => {

@@ -70,7 +70,7 @@ fn a_sender_that_floods_a_client_does_not_fill_its_memory() {
 
     let mut most = Usage::default();
     // not longer, as the nodes remember every packet
-    for _ in 0..20 {
+    for _ in 0..14 {
         for attack in Attack::ALL {
             for _ in 0..5 {
                 sim.attack(sender, client, attack);
@@ -82,8 +82,8 @@ fn a_sender_that_floods_a_client_does_not_fill_its_memory() {
     // it got as far as it could
     let limits = small();
     assert!(most.reassembly_bytes * 10 > limits.reassembly.bytes_max * 9, "{most:?}");
-    assert!(most.reassembly_finished > 1000, "{most:?}");
+    assert!(most.reassembly_finished > 500, "{most:?}");
     assert!(most.reply_keys > 50, "{most:?}");
-    assert!(sim.attacks(sender).len() > 1000, "{}", sim.attacks(sender).len());
+    assert!(sim.attacks(sender).len() > 700, "{}", sim.attacks(sender).len());
     assert_peak(&count);
 }

@@ -156,3 +156,28 @@ impl Replies {
         stats.reply_keys_dropped = self.keys.dropped();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::{Entropy, Purpose as StreamOf};
+    use crate::identity::Identity;
+
+    #[test]
+    fn a_key_opens_one_packet() {
+        let mut stream = Entropy::new([1; 32]).stream(StreamOf::Other(1));
+        let identity = Identity::generate(&mut stream);
+        let recipient = Recipient {
+            identity: *identity.identity.public(),
+            encryption: identity.encryption.public(),
+            gateway: *identity.identity.public(),
+        };
+        let key = ReplyKey::draw(&mut stream);
+        let mut replies = Replies::new(ReplyConfig::default(), &Limits::default(), stream);
+        replies.give(Instant::START, recipient, &key, 1);
+
+        let claimed = replies.claim(Instant::START, &key.digest()).unwrap();
+        assert_eq!(claimed.recipient, recipient);
+        assert!(replies.claim(Instant::START, &key.digest()).is_none());
+    }
+}

@@ -108,6 +108,16 @@ fn a_finished_set_is_forgotten_after_its_time() {
 }
 
 #[test]
+fn by_default_a_fragment_is_known_for_two_hours() {
+    let mut reassembler = Reassembler::new(ReassemblyLimits::default());
+    reassembler.insert(NOW, Origin::Open, &header(7, 1, 1), &[1]);
+    let later = NOW + Duration::from_secs(2 * 3600 - 1);
+    reassembler.expire(later);
+    let again = reassembler.insert(later, Origin::Open, &header(7, 1, 1), &[1]);
+    assert_eq!(again, Inserted::Duplicate);
+}
+
+#[test]
 fn a_fragment_that_disagrees_about_the_total_is_dropped() {
     let mut reassembler = Reassembler::new(ReassemblyLimits::default());
     reassembler.insert(NOW, Origin::Open, &header(7, 2, 1), b"a");

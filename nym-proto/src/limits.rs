@@ -8,10 +8,13 @@ use crate::message::ReassemblyLimits;
 pub struct Limits {
     /// Largest message accepted for sending, in bytes.
     pub message_bytes_max: usize,
-    /// Bytes of all messages accepted and not yet acknowledged.
+    /// Bytes of all messages accepted and not yet acknowledged. An eighth is kept for lanes that hold
+    /// almost nothing.
     pub outbox_bytes_max: usize,
-    /// Messages accepted and not yet ended.
+    /// Messages accepted and not yet ended. An eighth is kept for lanes that hold almost nothing.
     pub outbox_messages_max: usize,
+    /// Bytes of all messages of one lane, counted as for the outbox.
+    pub lane_bytes_max: usize,
     /// Most SURBs attached to one message.
     pub surbs_per_message_max: u16,
     /// Messages delivered to the application that it has not taken yet.
@@ -52,6 +55,7 @@ impl Default for Limits {
             message_bytes_max: 32 << 20,
             outbox_bytes_max: 64 << 20,
             outbox_messages_max: 4096,
+            lane_bytes_max: 48 << 20,
             surbs_per_message_max: 500,
             delivery_window: 64,
             inbox_bytes_max: 64 << 20,
@@ -75,6 +79,8 @@ impl Default for Limits {
 pub(crate) const CONTROL_MESSAGES_MAX: usize = 512;
 /// Bytes of all of them.
 pub(crate) const CONTROL_BYTES_MAX: usize = 4 << 20;
+/// Lanes with refused messages that are told of room one by one.
+pub(crate) const LANES_WAITING_MAX: usize = 256;
 /// Recipients' gateways whose losses in a row are counted.
 pub(crate) const EGRESSES_MAX: usize = 1024;
 /// Bytes of a fragment's record while it waits for its ack: two tree entries, rounded up.
@@ -87,6 +93,8 @@ pub(crate) const SURB_BYTES: usize = 2304;
 pub(crate) const CORRESPONDENT_BYTES: usize = 6144;
 /// Bytes of a key of a SURB given out, with its tree entries.
 const REPLY_KEY_BYTES: usize = 512;
+/// Bytes of a lane with one message: its share of trees and one node of each of its own.
+const LANE_BYTES: usize = 2048;
 /// Bytes of a watched cover packet: a tree and a queue entry.
 const LOOP_BYTES: usize = 128;
 /// Bytes of bookkeeping per message, correspondent or recipient.
@@ -118,6 +126,7 @@ impl Limits {
             self.inbox_bytes_max,
             self.reassembly.memory_max(),
             fragments.saturating_mul(IN_FLIGHT_BYTES),
+            self.outbox_messages_max.saturating_add(LANES_WAITING_MAX).saturating_mul(LANE_BYTES),
             // twice: while they are restored, and when many are erased at once, as changes as well
             self.surbs_max.saturating_mul(2 * SURB_BYTES),
             self.correspondents_max.saturating_mul(CORRESPONDENT_BYTES),

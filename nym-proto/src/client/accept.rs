@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::outgoing::{Class, Destination, Draft, Head};
+use super::outgoing::{Class, Destination, Draft, Head, head_len};
 use super::replies::{Ask, Gift};
 use super::{Client, FailReason, Outcome, Outgoing, Refused, RefusedReason, Target};
 use crate::address::Recipient;
@@ -19,8 +19,6 @@ const GIFTS_MAX: usize = 16;
 const GIFT_ROOM: usize = 110 * SURB_ROOM;
 /// More than a request for SURBs takes.
 const REQUEST_ROOM: usize = 128;
-/// More than head, SURB list header and padding of any message take.
-const HEAD_ROOM: usize = 4096;
 /// Bytes of one SURB in a message.
 const SURB_ROOM: usize = 512;
 
@@ -28,7 +26,10 @@ impl Client {
     pub(super) fn accept(&mut self, message: Outgoing) -> Result<(), Refused> {
         let now = self.now;
         if let Err(reason) = self.check(&message) {
-            self.was_refused |= reason == RefusedReason::Full;
+            if reason == RefusedReason::Full {
+                let bytes = head_len(&message.target) + message.data.len();
+                self.outbox.refused(message.lane, bytes);
+            }
             return Err(Refused { reason, message: Box::new(message) });
         }
         let (destination, head) = match message.target {
@@ -68,8 +69,9 @@ impl Client {
             Target::Anonymous { surbs, .. } => (surbs, None),
             Target::Reply(tag) => (0, Some(tag)),
         };
-        let overhead = HEAD_ROOM + usize::from(surbs) * SURB_ROOM;
-        let max = limits.message_bytes_max.min(limits.outbox_bytes_max.saturating_sub(overhead));
+        let head = head_len(&message.target);
+        let max =
+            limits.message_bytes_max.min(self.outbox.message_bytes_max().saturating_sub(head));
         let bytes = message.data.len();
         if self.drain_until.is_some() {
             Err(RefusedReason::ShuttingDown)
@@ -77,13 +79,13 @@ impl Client {
             Err(RefusedReason::TooManySurbs { surbs, max: limits.surbs_per_message_max })
         } else if bytes > max {
             Err(RefusedReason::TooLarge { bytes, max })
-        } else if self.outbox.has_user(message.id) {
+        } else if self.outbox.user(message.id).is_some() {
             Err(RefusedReason::DuplicateId)
         } else if tag.is_some_and(|tag| !self.replies.peers.knows(&tag)) {
             Err(RefusedReason::UnknownTag)
         } else if tag.is_some() && message.data.is_empty() {
             Err(RefusedReason::EmptyReply)
-        } else if !self.outbox.has_room(bytes + overhead) || self.is_backed_up() {
+        } else if !self.outbox.has_room(message.lane, head + bytes) || self.is_backed_up() {
             Err(RefusedReason::Full)
         } else {
             Ok(())

@@ -78,14 +78,6 @@ impl Pending {
     }
 }
 
-/// A fragment that was confirmed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Acked {
-    pub(super) key: FragmentKey,
-    /// It was queued for its next transmission.
-    pub(super) was_waiting: bool,
-}
-
 /// A fragment that was not confirmed in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Overdue {
@@ -199,7 +191,7 @@ impl Acks {
     }
 
     /// An ack has arrived. Returns the fragment it confirms.
-    pub(super) fn acked(&mut self, now: Instant, id: FragmentId) -> Option<Acked> {
+    pub(super) fn acked(&mut self, now: Instant, id: FragmentId) -> Option<FragmentKey> {
         let entry = self.pending.remove(&id)?;
         if let Some(timer) = entry.timer() {
             self.timers.remove(&timer);
@@ -213,17 +205,12 @@ impl Acks {
             let at = self.clock.read(now);
             self.estimate.sample(at, at.since(entry.at), entry.sent.expected);
         }
-        Some(Acked { key: entry.sent.key, was_waiting: entry.deadline.is_none() })
+        Some(entry.sent.key)
     }
 
     /// An ack of a cover packet has arrived: the network works.
     pub(super) fn cover_acked(&mut self) {
         self.breaker.returned(None);
-    }
-
-    /// True while the fragment has no ack.
-    pub(super) fn is_pending(&self, id: &FragmentId) -> bool {
-        self.pending.contains_key(id)
     }
 
     /// A fragment that is overdue, if one is. Its timer is stopped until it is sent again.
@@ -367,7 +354,7 @@ mod tests {
     fn an_acked_fragment_is_never_overdue() {
         let mut acks = acks();
         acks.sent(at(0), packet(1));
-        assert_eq!(acks.acked(at(10), id(1)), Some(Acked { key: KEY, was_waiting: false }));
+        assert_eq!(acks.acked(at(10), id(1)), Some(KEY));
         assert_eq!(acks.acked(at(10), id(1)), None);
         assert_eq!(acks.poll_overdue(Instant::FAR_FUTURE), None);
         assert_eq!(acks.len(), 0);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::LoopHealth;
-use super::event::{ConnectionId, FetchId, MessageId, WsFrame};
+use super::event::{ConnectionId, FetchId, Lane, MessageId, WsFrame};
 use super::state::Change;
 use crate::address::Recipient;
 use crate::gateway::SharedKey;
@@ -58,8 +58,10 @@ pub enum Action {
         /// How it ended.
         outcome: Outcome,
     },
-    /// After a message was refused as not fitting now: there is room again.
-    Writable,
+    /// After a message in this lane was refused as not fitting now: the lane is at most half full,
+    /// and there is room for the smallest message refused. `None`: the same may hold for any lane of
+    /// those that were refused while 256 others waited already.
+    Writable(Option<Lane>),
     /// Keep these changes where they survive a restart, all of them or none, or at least in this
     /// order. They must be durable before the next [`Write`](Self::Write) or
     /// [`Deliver`](Self::Deliver) is carried out; until then they may be collected with those of
@@ -151,6 +153,20 @@ pub enum Outcome {
     },
     /// It was given up.
     Failed(FailReason),
+}
+
+/// How far a message is that has not ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Fragments of the message.
+    pub fragments: u32,
+    /// Of these, transmitted at least once.
+    pub transmitted: u32,
+    /// Of these, acknowledged.
+    pub acknowledged: u32,
+    /// Transmissions beyond the first of each fragment.
+    pub retransmissions: u32,
 }
 
 /// Why a message was given up.

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::acks::{FragmentKey, Transmission};
-use super::outbox::Picked;
-use super::outgoing::{Class, Destination, OutgoingMessage};
+use super::outbox::{Picked, Via};
+use super::outgoing::{Class, Destination};
 use super::replies::Purpose;
 use super::schedule::SlotKind;
 use super::{Client, WsFrame};
@@ -93,16 +93,17 @@ impl Client {
         // on a dead link SURBs would be used up for nothing
         let is_answering = self.session.is_answering(now);
         let address_len = first.address.encoded_len();
-        let is_ready = |message: &OutgoingMessage| match &message.destination {
-            Destination::Known(recipient) => {
-                topology.node_by_identity(&recipient.gateway).is_some()
-                    && acks.allows(now, &recipient.gateway)
-            }
-            Destination::Surbs(tag) => {
-                is_answering && peers.can_take(now, tag, address_len, purpose(message.class))
-            }
+        let has_surb = |tag: &SenderTag, purpose| {
+            is_answering && peers.can_take(now, tag, address_len, purpose)
         };
-        self.outbox.pick(&is_ready, &|id| acks.is_pending(id))
+        let is_ready = |via: &Via| match via {
+            Via::Gateway(gateway) => {
+                topology.node_by_identity(gateway).is_some() && acks.allows(now, gateway)
+            }
+            Via::Request(tag) => has_surb(tag, Purpose::Request),
+            Via::Reply(tag) => has_surb(tag, Purpose::Data),
+        };
+        self.outbox.pick(&is_ready)
     }
 
     /// Sends a fragment. If it cannot be built it counts as sent and lost, so that it comes up
@@ -119,19 +120,16 @@ impl Client {
         let (destination, class) = (message.destination, message.class);
         let sent = self.make_surbs(topology, key).and_then(|()| match destination {
             Destination::Known(recipient) => {
-                let sent = self.emit_forward(topology, first, &recipient, Some((key, id)));
-                sent.map(|(expected, _)| expected)
+                self.emit_forward(topology, first, &recipient, Some((key, id))).map(|_| ())
             }
             Destination::Surbs(tag) => {
                 self.emit_reply(topology, first, &tag, purpose(class), (key, id))
             }
         });
-        let egress = match destination {
-            Destination::Known(recipient) if sent.is_ok() => Some(recipient.gateway),
-            _ => None,
-        };
-        let expected = *sent.as_ref().unwrap_or(&Duration::ZERO);
-        self.acks.sent(self.now, Transmission { id, key, egress, expected });
+        if sent.is_err() {
+            let lost = Transmission { id, key, egress: None, expected: Duration::ZERO };
+            self.acks.sent(self.now, lost);
+        }
         sent?;
         self.stats.real_packets += 1;
         self.stats.retransmissions += u64::from(picked.is_retransmission);
@@ -147,7 +145,7 @@ impl Client {
 
     fn emit_cover(&mut self, topology: &Topology, first: Hop) -> Result<(), EmitError> {
         let own = self.address().ok_or(EmitError::Route)?;
-        let (_, prefix) = self.emit_forward(topology, first, &own, None)?;
+        let prefix = self.emit_forward(topology, first, &own, None)?;
         if let Some(id) = prefix.first_chunk() {
             self.health.sent(self.now, *id);
         }
@@ -155,15 +153,15 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a packet along a route of ours: a fragment, or cover. Returns the expected round
-    /// trip, and what the recipient's gateway will push first.
+    /// Sends a packet along a route of ours: a fragment, whose ack is waited for from before it can
+    /// leave, or cover. Returns what the recipient's gateway will push first.
     fn emit_forward(
         &mut self,
         topology: &Topology,
         first: Hop,
         to: &Recipient,
         fragment: Option<(FragmentKey, FragmentId)>,
-    ) -> Result<(Duration, [u8; CIPHER_PREFIX]), EmitError> {
+    ) -> Result<[u8; CIPHER_PREFIX], EmitError> {
         let route = topology
             .route_via(first, &to.gateway, &mut self.streams.routes)
             .map_err(|_| EmitError::Route)?;
@@ -202,12 +200,17 @@ impl Client {
         let expected = way.path().expected() + ack_way.path().expected();
         let (connection, frame) =
             (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
+        if let Some((key, id)) = fragment {
+            let egress = Some(to.gateway);
+            self.acks.sent(self.now, Transmission { id, key, egress, expected });
+        }
         self.session.forwarded(self.now);
         self.write(connection, WsFrame::Binary(frame));
-        Ok((expected, prefix))
+        Ok(prefix)
     }
 
-    /// Sends a fragment with a SURB of a correspondent. Returns the expected round trip.
+    /// Sends a fragment with a SURB of a correspondent. Its ack is waited for from before it can
+    /// leave.
     fn emit_reply(
         &mut self,
         topology: &Topology,
@@ -215,7 +218,7 @@ impl Client {
         tag: &SenderTag,
         purpose: Purpose,
         (key, id): (FragmentKey, FragmentId),
-    ) -> Result<Duration, EmitError> {
+    ) -> Result<(), EmitError> {
         let (own, ack_way) = self.ack_way(topology)?;
         let ack = OwnAck {
             key: &self.identity.ack,
@@ -249,9 +252,10 @@ impl Client {
         let expected = forward.saturating_add(ack_way.path().expected());
         let (connection, frame) =
             (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
+        self.acks.sent(self.now, Transmission { id, key, egress: None, expected });
         self.session.forwarded(self.now);
         self.write(connection, WsFrame::Binary(frame));
-        Ok(expected)
+        Ok(())
     }
 
     /// Makes the SURBs a fragment contains. Their keys are stored before the packet can leave.

@@ -47,6 +47,7 @@ use self::directory::{Directory, DirectoryOutput};
 use self::health::Health;
 use self::inbox::Inbox;
 use self::outbox::Outbox;
+use self::outgoing::OutgoingMessage;
 use self::replies::Replies;
 use self::schedule::Schedule;
 use self::session::{Session, SessionOutput};
@@ -98,7 +99,6 @@ pub struct Client {
     degradations: BTreeSet<Degradation>,
     connectivity: Connectivity,
     is_blocked: bool,
-    was_refused: bool,
     was_up: bool,
     drain_until: Option<Instant>,
     /// Whether the drain ends when there is nothing left to send.
@@ -256,7 +256,6 @@ impl Client {
             degradations: BTreeSet::new(),
             connectivity: Connectivity::Offline,
             is_blocked: false,
-            was_refused: false,
             was_up: false,
             drain_until: None,
             ends_early: false,
@@ -450,6 +449,19 @@ impl Client {
     #[must_use]
     pub fn lane_len(&self, lane: Lane) -> usize {
         self.outbox.lane_len(lane)
+    }
+
+    /// Bytes of the messages of a lane that have not ended, what stands in front of their data
+    /// included.
+    #[must_use]
+    pub fn lane_bytes(&self, lane: Lane) -> usize {
+        self.outbox.lane_bytes(lane)
+    }
+
+    /// How far a message is. `None` if no message with this name is unfinished.
+    #[must_use]
+    pub fn progress(&self, id: MessageId) -> Option<Progress> {
+        self.outbox.user(id).map(OutgoingMessage::progress)
     }
 
     /// Fragments transmitted and not acknowledged.

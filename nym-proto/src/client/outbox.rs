@@ -1,31 +1,35 @@
-//! Lanes of queued fragments; what the next real packet carries.
+//! All messages on their way out; what the next real packet carries.
 //!
-//! Three classes share the slots by weight: control (SURB requests and answers), retransmissions,
-//! and the lanes of the application, which take turns. A class without anything ready gives its
-//! share to the others. Fragments are cut from the message when a slot takes them.
+//! Four classes share the slots: control (SURB requests and answers), retransmissions, and the
+//! application's lanes, those with little queued and those with much. Fragments are cut from the
+//! message when a slot takes them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod lanes;
+mod queue;
+mod room;
+mod shares;
+mod turns;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::lanes::Lanes;
+pub(super) use self::queue::Via;
+use self::queue::{Order, Queue};
+use self::room::{Held, Room, Waiting};
+use self::shares::{Share, Shares};
+use self::turns::Looks;
 use super::acks::FragmentKey;
 use super::event::{Lane, MessageId};
 use super::outgoing::{Class, Destination, Draft, OutgoingMessage};
 use super::usage::Usage;
 use crate::entropy::Stream;
 use crate::limits::{CONTROL_BYTES_MAX, CONTROL_MESSAGES_MAX, Limits};
-use crate::message::{FragmentId, SenderTag, SetId};
+use crate::message::{SenderTag, SetId};
 use crate::sphinx::PacketSize;
 use crate::time::Instant;
 
-/// Shares of control, retransmissions and application, out of their sum.
-const WEIGHTS: [i32; 3] = [4, 3, 3];
-/// Most credit or debt of a class, three rounds' worth.
-const CREDIT_MAX: i32 = 30;
-/// Messages of a queue that are looked at to find one that can be sent now.
-const SCAN_MAX: usize = 16;
-
-/// Application lanes are kept apart by correspondent too, so that a reply that waits for SURBs
-/// does not hold up what is behind it.
-type LaneKey = (Lane, Option<SenderTag>);
+/// How often one class may ask in one slot whether a message can be sent now.
+const LOOKS_MAX: u32 = 128;
 
 /// What a slot carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,28 +38,38 @@ pub(super) struct Picked {
     pub(super) is_retransmission: bool,
 }
 
+/// Replies to one correspondent.
+#[derive(Debug, Default)]
+struct Replies {
+    keys: BTreeSet<u64>,
+    /// Their fragments that wait for a transmission.
+    backlog: usize,
+}
+
 /// All messages accepted and not yet ended.
 #[derive(Debug)]
 pub(super) struct Outbox {
     stream: Stream,
     size: PacketSize,
-    bytes_max: usize,
-    messages_max: usize,
+    room: Room,
+    waiting: Waiting,
     next_key: u64,
     /// Bytes of the application's messages, and of the others.
     bytes: usize,
     control_bytes: usize,
+    /// Fragments of all messages.
+    fragments: usize,
     messages: BTreeMap<u64, OutgoingMessage>,
     users: BTreeMap<MessageId, u64>,
     sets: BTreeSet<SetId>,
     expiry: BTreeSet<(Instant, u64)>,
-    /// Replies of the application, by correspondent.
-    replies: BTreeMap<SenderTag, BTreeSet<u64>>,
-    control: VecDeque<u64>,
-    retransmissions: VecDeque<(FragmentId, FragmentKey)>,
-    lanes: BTreeMap<LaneKey, VecDeque<u64>>,
-    last_lane: Option<LaneKey>,
-    credits: [i32; 3],
+    /// Of the application.
+    replies: BTreeMap<SenderTag, Replies>,
+    control: Queue,
+    /// Messages with overdue fragments.
+    overdue: Queue,
+    lanes: Lanes,
+    shares: Shares,
 }
 
 impl Outbox {
@@ -63,27 +77,49 @@ impl Outbox {
         Self {
             stream,
             size,
-            bytes_max: limits.outbox_bytes_max,
-            messages_max: limits.outbox_messages_max,
+            room: Room::new(limits),
+            waiting: Waiting::default(),
             next_key: 0,
             bytes: 0,
             control_bytes: 0,
+            fragments: 0,
             messages: BTreeMap::new(),
             users: BTreeMap::new(),
             sets: BTreeSet::new(),
             expiry: BTreeSet::new(),
             replies: BTreeMap::new(),
-            control: VecDeque::new(),
-            retransmissions: VecDeque::new(),
-            lanes: BTreeMap::new(),
-            last_lane: None,
-            credits: [0; 3],
+            control: Queue::new(Order::Fifo),
+            overdue: Queue::new(Order::InTurn),
+            lanes: Lanes::new(),
+            shares: Shares::default(),
         }
     }
 
+    // ---- room ------------------------------------------------------------------------------
+
+    /// The most bytes a message of the application can ever have, head included.
+    pub(super) const fn message_bytes_max(&self) -> usize {
+        self.room.message_bytes_max()
+    }
+
     /// True if a message of the application of this size can be taken in now.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.users.len() < self.messages_max && self.bytes.saturating_add(bytes) <= self.bytes_max
+    pub(super) fn has_room(&self, lane: Lane, bytes: usize) -> bool {
+        self.room.fits(self.held(), self.lanes.held(lane), bytes)
+    }
+
+    /// A message of the application of this size was not taken in.
+    pub(super) fn refused(&mut self, lane: Lane, bytes: usize) {
+        self.waiting.refused(lane, bytes);
+    }
+
+    /// Lanes that were refused and have room again; `None` for those that were not remembered.
+    pub(super) fn poll_writable(&mut self) -> Vec<Option<Lane>> {
+        let (held, lanes) = (self.held(), &self.lanes);
+        self.waiting.poll(&self.room, held, |lane| lanes.held(lane))
+    }
+
+    fn held(&self) -> Held {
+        Held { messages: self.users.len(), bytes: self.bytes }
     }
 
     /// True if a control message of this size can be taken in now. Correspondents cause them, so
@@ -94,33 +130,7 @@ impl Outbox {
             && self.control_bytes.saturating_add(bytes) <= CONTROL_BYTES_MAX / share
     }
 
-    /// True if half of the capacity is free.
-    pub(super) fn is_half_empty(&self) -> bool {
-        self.users.len() <= self.messages_max / 2 && self.bytes <= self.bytes_max / 2
-    }
-
-    /// Counts what is held.
-    pub(super) fn measure(&self, usage: &mut Usage) {
-        usage.outbox_messages = self.users.len();
-        usage.outbox_bytes = self.bytes;
-        usage.control_messages = self.messages.len() - self.users.len();
-        usage.control_bytes = self.control_bytes;
-        let fragments = self.messages.values().map(|message| message.fragments() as usize);
-        usage.fragments = fragments.sum();
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    /// True while a message of the application is unfinished.
-    pub(super) fn has_user_messages(&self) -> bool {
-        !self.users.is_empty()
-    }
-
-    pub(super) fn has_user(&self, id: MessageId) -> bool {
-        self.users.contains_key(&id)
-    }
+    // ---- messages --------------------------------------------------------------------------
 
     /// Takes a message in, at the end of its queue.
     pub(super) fn push(&mut self, now: Instant, draft: Draft) -> u64 {
@@ -133,6 +143,8 @@ impl Outbox {
                 return id;
             }
         });
+        let (via, fragments) = (via(&message), message.fragments() as usize);
+        self.fragments += fragments;
         *self.bytes_of(message.class) += message.bytes();
         if let Some(user) = message.user {
             self.users.insert(user, key);
@@ -140,16 +152,16 @@ impl Outbox {
         if let Some(at) = message.expires_at {
             self.expiry.insert((at, key));
         }
-        if let (Class::Application(_), Destination::Surbs(tag)) =
-            (message.class, message.destination)
-        {
-            self.replies.entry(tag).or_default().insert(key);
-        }
         match message.class {
-            Class::Control => self.control.push_back(key),
+            Class::Control => self.control.insert(via, key),
             Class::Application(lane) => {
-                self.lanes.entry(lane_key(lane, &message.destination)).or_default().push_back(key);
+                self.lanes.push(lane, via, key, fragments, message.bytes());
             }
+        }
+        if let Via::Reply(tag) = via {
+            let replies = self.replies.entry(tag).or_default();
+            replies.keys.insert(key);
+            replies.backlog += fragments;
         }
         self.messages.insert(key, message);
         key
@@ -163,11 +175,13 @@ impl Outbox {
         self.messages.get_mut(&key)
     }
 
-    /// Takes a message out for good. Queues skip it from now on.
+    /// Takes a message out for good, and out of all queues.
     pub(super) fn remove(&mut self, key: u64) -> Option<OutgoingMessage> {
         let message = self.messages.remove(&key)?;
-        let bytes = self.bytes_of(message.class);
-        *bytes = bytes.saturating_sub(message.bytes());
+        let (via, bytes) = (via(&message), message.bytes());
+        let held = self.bytes_of(message.class);
+        *held = held.saturating_sub(bytes);
+        self.fragments = self.fragments.saturating_sub(message.fragments() as usize);
         if let Some(user) = message.user {
             self.users.remove(&user);
         }
@@ -177,24 +191,21 @@ impl Outbox {
         for id in message.set_ids() {
             self.sets.remove(id);
         }
-        if let Destination::Surbs(tag) = message.destination
-            && let Some(keys) = self.replies.get_mut(&tag)
-        {
-            keys.remove(&key);
-            if keys.is_empty() {
-                self.replies.remove(&tag);
+        self.overdue.remove(&via, key);
+        match message.class {
+            Class::Control => self.control.remove(&via, key),
+            Class::Application(lane) => {
+                self.lanes.remove(lane, via, key, message.queued() as usize, bytes);
+                self.waiting.room_made();
             }
         }
-        match message.class {
-            Class::Control => self.control.retain(|k| *k != key),
-            Class::Application(lane) => {
-                let lane = lane_key(lane, &message.destination);
-                if let Some(queue) = self.lanes.get_mut(&lane) {
-                    queue.retain(|k| *k != key);
-                    if queue.is_empty() {
-                        self.lanes.remove(&lane);
-                    }
-                }
+        if let Via::Reply(tag) = via
+            && let Some(replies) = self.replies.get_mut(&tag)
+        {
+            replies.keys.remove(&key);
+            replies.backlog = replies.backlog.saturating_sub(message.backlog());
+            if replies.keys.is_empty() {
+                self.replies.remove(&tag);
             }
         }
         Some(message)
@@ -207,99 +218,106 @@ impl Outbox {
         }
     }
 
+    // ---- fragments -------------------------------------------------------------------------
+
     /// Queues a fragment for its next transmission.
-    pub(super) fn retransmit(&mut self, id: FragmentId, key: FragmentKey) {
-        if let Some(message) = self.messages.get_mut(&key.message) {
-            message.waiting += 1;
-            self.retransmissions.push_back((id, key));
+    pub(super) fn retransmit(&mut self, key: FragmentKey) {
+        let Some(message) = self.messages.get_mut(&key.message) else { return };
+        if message.queue_overdue(key.index) {
+            let via = via(message);
+            self.overdue.insert(via, key.message);
+            self.count_backlog(via, 1, 0);
         }
     }
 
-    /// Decides what the slot carries. `ready` says whether a message can be sent now;
-    /// `is_pending` whether a fragment is still without an ack.
-    pub(super) fn pick(
-        &mut self,
-        ready: &dyn Fn(&OutgoingMessage) -> bool,
-        is_pending: &dyn Fn(&FragmentId) -> bool,
-    ) -> Option<Picked> {
-        for (credit, weight) in self.credits.iter_mut().zip(WEIGHTS) {
-            *credit = (*credit + weight).min(CREDIT_MAX);
+    /// Counts the ack of a fragment, which needs no other transmission. Returns its message if no ack
+    /// of it is missing any more.
+    pub(super) fn acked(&mut self, key: FragmentKey) -> Option<&OutgoingMessage> {
+        let message = self.messages.get_mut(&key.message)?;
+        let (is_complete, via) = (message.ack(), via(message));
+        if message.forget_overdue(key.index) {
+            if !message.has_overdue() {
+                self.overdue.remove(&via, key.message);
+            }
+            self.count_backlog(via, 0, 1);
         }
-        let mut order = [0, 1, 2];
-        order.sort_by_key(|class| core::cmp::Reverse(self.credits.get(*class).copied()));
-        for class in order {
-            let picked = match class {
-                0 => self.pick_control(ready),
-                1 => self.pick_retransmission(ready, is_pending),
-                _ => self.pick_application(ready),
+        self.messages.get(&key.message).filter(|_| is_complete)
+    }
+
+    /// Decides what the slot carries. `is_ready` says what can be sent now.
+    pub(super) fn pick(&mut self, is_ready: &dyn Fn(&Via) -> bool) -> Option<Picked> {
+        let (control, overdue, lanes) = (&mut self.control, &mut self.overdue, &mut self.lanes);
+        let (share, key) = self.shares.take(|share| {
+            let looks = &mut Looks::new(LOOKS_MAX);
+            let key = match share {
+                Share::Control => control.next(looks, is_ready),
+                Share::Retransmission => overdue.next(looks, is_ready),
+                Share::Interactive | Share::Bulk => lanes.next(share, looks, is_ready),
             };
-            if picked.is_some() {
-                if let Some(credit) = self.credits.get_mut(class) {
-                    *credit = (*credit - WEIGHTS.iter().sum::<i32>()).max(-CREDIT_MAX);
-                }
-                return picked;
-            }
-            // a class without anything ready saves nothing up
-            if let Some(credit) = self.credits.get_mut(class) {
-                *credit = 0;
-            }
+            key.map(|key| (share, key))
+        })?;
+        match share {
+            Share::Retransmission => self.take_overdue(key),
+            _ => self.take_queued(key),
         }
-        None
     }
 
-    fn pick_control(&mut self, ready: &dyn Fn(&OutgoingMessage) -> bool) -> Option<Picked> {
-        take_next(&mut self.control, &mut self.messages, ready)
+    fn take_queued(&mut self, key: u64) -> Option<Picked> {
+        let message = self.messages.get_mut(&key)?;
+        let index = message.take_queued()?;
+        let (via, is_last) = (via(message), message.queued() == 0);
+        match message.class {
+            Class::Control if is_last => self.control.remove(&via, key),
+            Class::Control => {}
+            Class::Application(lane) => self.lanes.transmitted(lane, via, key, is_last),
+        }
+        self.count_backlog(via, 0, 1);
+        Some(Picked { key: FragmentKey { message: key, index }, is_retransmission: false })
     }
 
-    fn pick_retransmission(
-        &mut self,
-        ready: &dyn Fn(&OutgoingMessage) -> bool,
-        is_pending: &dyn Fn(&FragmentId) -> bool,
-    ) -> Option<Picked> {
-        let mut tries = SCAN_MAX;
-        while tries > 0 {
-            let (id, key) = self.retransmissions.pop_front()?;
-            if !is_pending(&id) {
-                continue;
-            }
-            let Some(message) = self.messages.get_mut(&key.message) else {
-                continue;
-            };
-            if ready(message) {
-                message.retransmissions = message.retransmissions.saturating_add(1);
-                message.waiting = message.waiting.saturating_sub(1);
-                return Some(Picked { key, is_retransmission: true });
-            }
-            self.retransmissions.push_back((id, key));
-            tries -= 1;
+    fn take_overdue(&mut self, key: u64) -> Option<Picked> {
+        let message = self.messages.get_mut(&key)?;
+        let index = message.take_overdue()?;
+        let via = via(message);
+        if !message.has_overdue() {
+            self.overdue.remove(&via, key);
         }
-        None
+        self.count_backlog(via, 0, 1);
+        Some(Picked { key: FragmentKey { message: key, index }, is_retransmission: true })
     }
 
-    fn pick_application(&mut self, ready: &dyn Fn(&OutgoingMessage) -> bool) -> Option<Picked> {
-        use core::ops::Bound::{Excluded, Unbounded};
-        let after = self.last_lane.map_or(Unbounded, Excluded);
-        let lanes: Vec<LaneKey> = self
-            .lanes
-            .range((after, Unbounded))
-            .chain(self.lanes.iter())
-            .map(|(lane, _)| *lane)
-            .take(self.lanes.len().min(4 * SCAN_MAX))
-            .collect();
-        for lane in lanes {
-            self.last_lane = Some(lane);
-            let Some(queue) = self.lanes.get_mut(&lane) else {
-                continue;
-            };
-            let picked = take_next(queue, &mut self.messages, ready);
-            if queue.is_empty() {
-                self.lanes.remove(&lane);
-            }
-            if picked.is_some() {
-                return picked;
-            }
+    fn count_backlog(&mut self, via: Via, more: usize, fewer: usize) {
+        if let Via::Reply(tag) = via
+            && let Some(replies) = self.replies.get_mut(&tag)
+        {
+            replies.backlog = (replies.backlog + more).saturating_sub(fewer);
         }
-        None
+    }
+
+    // ---- getters ---------------------------------------------------------------------------
+
+    /// Counts what is held.
+    pub(super) fn measure(&self, usage: &mut Usage) {
+        usage.outbox_messages = self.users.len();
+        usage.outbox_bytes = self.bytes;
+        usage.lane_bytes = self.lanes.bytes_of_fullest();
+        usage.control_messages = self.messages.len() - self.users.len();
+        usage.control_bytes = self.control_bytes;
+        usage.fragments = self.fragments;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// True while a message of the application is unfinished.
+    pub(super) fn has_user_messages(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// The message of the application with this name.
+    pub(super) fn user(&self, id: MessageId) -> Option<&OutgoingMessage> {
+        self.messages.get(self.users.get(&id)?)
     }
 
     /// The next message that has expired.
@@ -313,19 +331,17 @@ impl Outbox {
 
     /// Messages of the application in a lane.
     pub(super) fn in_lane(&self, lane: Lane) -> Vec<u64> {
-        let wanted = Class::Application(lane);
-        self.messages.iter().filter(|(_, m)| m.class == wanted).map(|(key, _)| *key).collect()
+        self.lanes.keys(lane).collect()
     }
 
     /// Fragments of a lane that were never transmitted.
     pub(super) fn lane_len(&self, lane: Lane) -> usize {
-        self.lanes
-            .range((lane, None)..)
-            .take_while(|((l, _), _)| *l == lane)
-            .flat_map(|(_, queue)| queue)
-            .filter_map(|key| self.messages.get(key))
-            .map(|message| message.queued() as usize)
-            .sum()
+        self.lanes.len(lane)
+    }
+
+    /// Bytes of the messages of a lane that have not ended.
+    pub(super) fn lane_bytes(&self, lane: Lane) -> usize {
+        self.lanes.held(lane).bytes
     }
 
     /// Replies to this correspondent, by key.
@@ -333,19 +349,19 @@ impl Outbox {
         &self,
         tag: SenderTag,
     ) -> impl Iterator<Item = (u64, &OutgoingMessage)> {
-        let keys = self.replies.get(&tag).into_iter().flatten();
+        let keys = self.replies.get(&tag).into_iter().flat_map(|replies| &replies.keys);
         keys.filter_map(|key| self.messages.get(key).map(|message| (*key, message)))
     }
 
     /// Fragments that wait for a SURB of this correspondent.
     pub(super) fn backlog_of(&self, tag: SenderTag) -> usize {
-        self.replies_to(tag).map(|(_, message)| message.backlog()).sum()
+        self.replies.get(&tag).map_or(0, |replies| replies.backlog)
     }
 
-    /// Correspondents with replies that have not ended, with the fragments that wait.
-    pub(super) fn waiting(&self) -> Vec<(SenderTag, usize)> {
-        let backlogs = self.replies.keys().map(|tag| (*tag, self.backlog_of(*tag)));
-        backlogs.filter(|(_, backlog)| *backlog > 0).collect()
+    /// Correspondents with replies of which fragments wait.
+    pub(super) fn waiting(&self) -> Vec<SenderTag> {
+        let waiting = self.replies.iter().filter(|(_, replies)| replies.backlog > 0);
+        waiting.map(|(tag, _)| *tag).collect()
     }
 
     /// Keys of all messages.
@@ -354,31 +370,15 @@ impl Outbox {
     }
 }
 
-fn lane_key(lane: Lane, destination: &Destination) -> LaneKey {
-    match destination {
-        Destination::Known(_) => (lane, None),
-        Destination::Surbs(tag) => (lane, Some(*tag)),
+/// What the fragments of a message need to leave.
+const fn via(message: &OutgoingMessage) -> Via {
+    match (message.destination, message.class) {
+        (Destination::Known(recipient), _) => Via::Gateway(recipient.gateway),
+        (Destination::Surbs(tag), Class::Control) => Via::Request(tag),
+        (Destination::Surbs(tag), Class::Application(_)) => Via::Reply(tag),
     }
 }
 
-/// Takes the next fragment of the first message that is ready. What is looked at in vain goes to
-/// the end, so that it cannot block the queue.
-fn take_next(
-    queue: &mut VecDeque<u64>,
-    messages: &mut BTreeMap<u64, OutgoingMessage>,
-    ready: &dyn Fn(&OutgoingMessage) -> bool,
-) -> Option<Picked> {
-    let found = queue.iter().take(SCAN_MAX).position(|key| messages.get(key).is_some_and(ready));
-    let Some(position) = found else {
-        queue.rotate_left(queue.len().min(SCAN_MAX) % queue.len().max(1));
-        return None;
-    };
-    let key = *queue.get(position)?;
-    let message = messages.get_mut(&key)?;
-    let index = message.next;
-    message.next += 1;
-    if message.queued() == 0 {
-        queue.remove(position);
-    }
-    Some(Picked { key: FragmentKey { message: key, index }, is_retransmission: false })
-}
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

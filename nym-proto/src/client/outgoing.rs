@@ -1,12 +1,14 @@
 //! One message on its way out: what its fragments contain, and what has become of them.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::event::{Lane, MessageId};
+use super::action::Progress;
+use super::event::{Lane, MessageId, Target};
 use crate::address::Recipient;
 use crate::message::{
     FragmentHeader, FragmentId, FragmentPlan, PLAIN_HEAD, REPLY_DATA_HEAD, RepliableKind,
@@ -20,6 +22,8 @@ use crate::topology::Topology;
 const SURB_HOPS: usize = 4;
 /// Bytes of one SURB in a list: its encryption key and the SURB. (protocol: messages 9.1)
 const SURB_LEN: usize = 16 + Surb::encoded_len_for(SURB_HOPS);
+/// Bytes in front of the SURBs of a message: tag, kind, and what tells how many there are.
+const SURBS_HEAD: usize = 22;
 
 /// How the fragments of a message travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,9 +88,22 @@ impl Head {
             Self::Plain => PLAIN_HEAD.len(),
             Self::Reply => REPLY_DATA_HEAD.len(),
             Self::SurbRequest { .. } => 102,
-            Self::Surbs { count, .. } => 22 + usize::from(*count) * SURB_LEN,
+            Self::Surbs { count, .. } => surbs_head_len(*count),
         }
     }
+}
+
+/// Bytes in front of the body of a message to this target.
+pub(super) fn head_len(target: &Target) -> usize {
+    match target {
+        Target::Plain(_) => Head::Plain.len(),
+        Target::Anonymous { surbs, .. } => surbs_head_len(*surbs),
+        Target::Reply(_) => Head::Reply.len(),
+    }
+}
+
+fn surbs_head_len(count: u16) -> usize {
+    SURBS_HEAD + usize::from(count) * SURB_LEN
 }
 
 /// A message accepted and not yet ended.
@@ -100,9 +117,11 @@ pub(super) struct OutgoingMessage {
     pub(super) expires_at: Option<Instant>,
     pub(super) retransmissions: u32,
     /// Fragments queued for their next transmission.
-    pub(super) waiting: u32,
+    overdue: BTreeSet<u32>,
+    /// The one transmitted last.
+    last_overdue: Option<u32>,
     /// Index of the first fragment never transmitted.
-    pub(super) next: u32,
+    next: u32,
     acked: u32,
     /// Contains the keys of the SURBs made so far.
     head: Zeroizing<Vec<u8>>,
@@ -138,7 +157,8 @@ impl OutgoingMessage {
             accepted_at: now,
             expires_at: draft.expires_at,
             retransmissions: 0,
-            waiting: 0,
+            overdue: BTreeSet::new(),
+            last_overdue: None,
             next: 0,
             acked: 0,
             head: Zeroizing::new(head),
@@ -166,7 +186,51 @@ impl OutgoingMessage {
 
     /// Fragments that wait for a transmission, their first or another one.
     pub(super) fn backlog(&self) -> usize {
-        self.queued() as usize + self.waiting as usize
+        self.queued() as usize + self.overdue.len()
+    }
+
+    /// Takes the next fragment that was never transmitted.
+    pub(super) fn take_queued(&mut self) -> Option<u32> {
+        let index = self.next;
+        (index < self.fragments()).then(|| {
+            self.next += 1;
+            index
+        })
+    }
+
+    /// A fragment is overdue and queued for its next transmission. False if it was already.
+    pub(super) fn queue_overdue(&mut self, index: u32) -> bool {
+        self.overdue.insert(index)
+    }
+
+    /// Takes the next fragment that is overdue; they take turns.
+    pub(super) fn take_overdue(&mut self) -> Option<u32> {
+        let after = self.last_overdue.map_or(0, |last| last.saturating_add(1));
+        let rest = self.overdue.range(after..).next();
+        let index = *rest.or_else(|| self.overdue.first())?;
+        self.overdue.remove(&index);
+        self.last_overdue = Some(index);
+        self.retransmissions = self.retransmissions.saturating_add(1);
+        Some(index)
+    }
+
+    /// A fragment that was overdue needs no other transmission. False if it was not queued for one.
+    pub(super) fn forget_overdue(&mut self, index: u32) -> bool {
+        self.overdue.remove(&index)
+    }
+
+    pub(super) fn has_overdue(&self) -> bool {
+        !self.overdue.is_empty()
+    }
+
+    /// How far the message is.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            fragments: self.fragments(),
+            transmitted: self.next,
+            acknowledged: self.acked,
+            retransmissions: self.retransmissions,
+        }
     }
 
     pub(super) fn set_ids(&self) -> &[SetId] {
@@ -209,7 +273,7 @@ impl OutgoingMessage {
                 rotation,
             ));
         }
-        let needed = range.end.min(self.head_len).saturating_sub(22).div_ceil(SURB_LEN);
+        let needed = range.end.min(self.head_len).saturating_sub(SURBS_HEAD).div_ceil(SURB_LEN);
         let missing = needed.saturating_sub(usize::from(surbs.made));
         (missing > 0).then_some((missing, topology))
     }

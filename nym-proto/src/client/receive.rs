@@ -38,25 +38,18 @@ impl Client {
                 return;
             }
         };
-        let Some(acked) = self.acks.acked(self.now, id) else {
+        let Some(key) = self.acks.acked(self.now, id) else {
             self.stats.acks_unknown += 1;
             return;
         };
         self.stats.acks_received += 1;
-        let key = acked.key.message;
-        let Some(message) = self.outbox.get_mut(key) else {
-            return;
-        };
-        if acked.was_waiting {
-            message.waiting = message.waiting.saturating_sub(1);
-        }
-        if message.ack() {
+        if let Some(message) = self.outbox.acked(key) {
             let outcome = Outcome::Acknowledged {
                 fragments: message.fragments(),
                 retransmissions: message.retransmissions,
                 took: message.age(self.now),
             };
-            self.end(key, outcome);
+            self.end(key.message, outcome);
         }
     }
 

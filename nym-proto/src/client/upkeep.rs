@@ -22,7 +22,7 @@ impl Client {
                 Some(message) if message.attempts_max.is_some_and(|max| attempts >= max) => {
                     self.end(key.message, Outcome::Failed(FailReason::TooManyAttempts(attempts)));
                 }
-                Some(_) => self.outbox.retransmit(id, key),
+                Some(_) => self.outbox.retransmit(key),
             }
         }
     }
@@ -93,7 +93,7 @@ impl Client {
             self.ask_for_surbs(tag);
         }
         self.send_gifts();
-        for (tag, _) in self.outbox.waiting() {
+        for tag in self.outbox.waiting() {
             if self.replies.peers.is_silent(now, &tag) {
                 self.give_up_replies(tag);
             }
@@ -160,9 +160,11 @@ impl Client {
     }
 
     pub(super) fn say_writable(&mut self) {
-        if self.was_refused && self.outbox.is_half_empty() && !self.is_backed_up() {
-            self.was_refused = false;
-            self.act(Action::Writable);
+        if self.is_backed_up() {
+            return;
+        }
+        for lane in self.outbox.poll_writable() {
+            self.act(Action::Writable(lane));
         }
     }
 }

@@ -12,6 +12,8 @@ pub struct Usage {
     pub outbox_messages: usize,
     /// Their bytes.
     pub outbox_bytes: usize,
+    /// Those of the lane with the most.
+    pub lane_bytes: usize,
     /// Requests for SURBs, and answers to them, not yet ended.
     pub control_messages: usize,
     /// Their bytes.
@@ -55,6 +57,7 @@ impl Usage {
         [
             ("outbox_messages", self.outbox_messages, limits.outbox_messages_max),
             ("outbox_bytes", self.outbox_bytes, limits.outbox_bytes_max),
+            ("lane_bytes", self.lane_bytes, limits.lane_bytes_max),
             ("control_messages", self.control_messages, CONTROL_MESSAGES_MAX),
             ("control_bytes", self.control_bytes, CONTROL_BYTES_MAX),
             ("in_flight", self.in_flight, self.fragments),

@@ -207,8 +207,8 @@ fn a_full_outbox_refuses_and_says_when_there_is_room_again() {
     world.send(0, 1, target.clone(), pattern(60_000)).unwrap();
     let refused = world.send(0, 2, target.clone(), pattern(60_000)).unwrap_err();
     assert_eq!(refused.reason, RefusedReason::Full);
-    assert_eq!(world.hosts[0].writable, 0);
-    world.run_until_true(MINUTE, "writable", |w| w.hosts[0].writable == 1);
+    assert_eq!(world.hosts[0].writable, []);
+    world.run_until_true(MINUTE, "writable", |w| w.hosts[0].writable == [Some(Lane::General)]);
     world.event(0, Event::Send(*refused.message));
     world.run_until_true(MINUTE, "both delivered", |w| w.hosts[1].delivered.len() == 2);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::{NodeAddress, Recipient};
 use nym_proto::client::{
-    Action, Client, Config, ConnectionId, Delivery, Event, Fact, MemoryStore, MessageId, Network,
+    Action, Client, Config, ConnectionId, Delivery, Event, Fact, Lane, MemoryStore, MessageId, Network,
     Outcome, Outgoing, Refused, Registration, StopReason, Target, WsFrame,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
@@ -54,7 +54,7 @@ pub struct Host {
     /// What it wanted kept.
     pub kept: MemoryStore,
     pub stopped: Option<StopReason>,
-    pub writable: usize,
+    pub writable: Vec<Option<Lane>>,
     /// Whether delivered messages are reported as taken.
     pub takes: bool,
     /// Actions it will still carry out before it crashes.
@@ -215,7 +215,7 @@ impl World {
             registration: None,
             kept: MemoryStore::new(),
             stopped: None,
-            writable: 0,
+            writable: Vec::new(),
             takes: true,
             crash_after: None,
             is_crashed: false,
@@ -437,7 +437,7 @@ impl World {
                     }
                 }
                 Action::Outcome { id, outcome } => host.outcomes.push((id, outcome)),
-                Action::Writable => host.writable += 1,
+                Action::Writable(lane) => host.writable.push(lane),
                 Action::Persist(changes) => {
                     host.kept.apply(&changes);
                     let registration =

@@ -252,7 +252,7 @@ impl Sim {
                     self.clients[client].outcomes.push((now, id, outcome));
                 }
             }
-            Action::Writable => host.writable += 1,
+            Action::Writable(_) => host.writable += 1,
             Action::Persist(changes) => {
                 let host = &mut self.clients[client];
                 host.kept.apply(&changes);

@@ -36,8 +36,8 @@ use std::pin::Pin;
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
 pub use nym_shell::{
-    Closed, ConnectError, Events, FileStore, Handle as Client, OpenError, Options, Queue, Receipt,
-    SendError, SendOptions, SharedStore, Store, generate_identity,
+    Closed, ConnectError, Events, FileStore, Handle as Client, LaneUsage, OpenError, Options,
+    Queue, Receipt, SendError, SendOptions, SharedStore, Store, generate_identity,
 };
 use smol::future::FutureExt as _;
 

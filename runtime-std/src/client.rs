@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Registration, Shutdown, State, Stats,
-    StopReason, Target,
+    Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Progress, Registration, Shutdown,
+    State, Stats, StopReason, Target,
 };
 use nym_proto::message::SenderTag;
-use nym_shell::{Closed, Handle, SendError, SendOptions};
+use nym_shell::{Closed, Handle, LaneUsage, SendError, SendOptions};
 
 use crate::block_on::{block_on, block_on_until};
 
@@ -57,8 +57,8 @@ impl Client {
 
     /// Sends to a known address; the recipient learns nothing about the sender.
     ///
-    /// Returns when the client has accepted the message, which it does as soon as there is room in
-    /// its outbox.
+    /// Returns when the client has accepted the message, which it does as soon as there is room for
+    /// it in its lane and in the outbox. Lanes do not wait for each other.
     pub fn send(&self, recipient: Recipient, data: impl Into<Bytes>) -> Result<Receipt, SendError> {
         block_on(self.handle.send(recipient, data)).map(Receipt)
     }
@@ -123,6 +123,16 @@ impl Client {
     /// How many packets wait in a lane.
     pub fn lane_len(&self, lane: Lane) -> Result<usize, Closed> {
         block_on(self.handle.lane_len(lane))
+    }
+
+    /// What a lane holds.
+    pub fn lane(&self, lane: Lane) -> Result<LaneUsage, Closed> {
+        block_on(self.handle.lane(lane))
+    }
+
+    /// How far a message is. `None` once it has ended.
+    pub fn progress(&self, id: MessageId) -> Result<Option<Progress>, Closed> {
+        block_on(self.handle.progress(id))
     }
 
     /// Drops a lane: its unfinished messages end as failed.

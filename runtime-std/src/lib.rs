@@ -37,8 +37,8 @@ pub use client::{Client, Events, Queue, Receipt};
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
 pub use nym_shell::{
-    Closed, ConnectError, FileStore, OpenError, Options, SendError, SendOptions, SharedStore,
-    Store, generate_identity,
+    Closed, ConnectError, FileStore, LaneUsage, OpenError, Options, SendError, SendOptions,
+    SharedStore, Store, generate_identity,
 };
 
 /// Starts a client and waits until it has an address and an established session.

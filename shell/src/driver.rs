@@ -12,16 +12,17 @@ use async_channel::{Receiver, Sender};
 use futures_core::Stream as _;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Action, Change, Client, ConnectionId, Connectivity, Delivery, Event, Fact, FetchId, MessageId,
-    Outcome, Refused, RefusedReason, Shutdown, StopReason, WsFrame,
+    Action, Change, Client, ConnectionId, Connectivity, Delivery, Event, Fact, FetchId, Lane,
+    MessageId, Outcome, Refused, RefusedReason, Shutdown, StopReason, WsFrame,
 };
 use tracing::{debug, error, info};
 
 use crate::clock::Clock;
 use crate::log;
 use crate::machine::Machine;
-use crate::queue::{Control, QueueSender, Shared, Submission};
+use crate::queue::{Control, LaneUsage, QueueSender, Shared, Submission, Verdict};
 use crate::store::{SharedStore, Store};
+use crate::waiting::Waiting;
 
 /// Ticks and commands handled in one call of [`Driver::poll`] without an [`Io`] in between; a
 /// runtime looks at its sockets at least this often.
@@ -72,8 +73,7 @@ pub struct Driver<M = Client> {
     /// Taken once the caller of connect has its answer.
     ready: Option<Sender<Result<Recipient, StopReason>>>,
     outcomes: BTreeMap<MessageId, Sender<Outcome>>,
-    /// A message the core has no room for now. While there is one, no others are taken.
-    waiting: Option<Submission>,
+    waiting: Waiting,
     /// All handles are gone.
     is_abandoned: bool,
     /// The snapshot is older than the machine.
@@ -100,6 +100,7 @@ impl<M: Machine> Driver<M> {
         shared: Arc<Shared>,
         queues: DriverQueues,
         store: Option<SharedStore>,
+        waiting_max: usize,
     ) -> Self {
         Self {
             machine,
@@ -112,7 +113,7 @@ impl<M: Machine> Driver<M> {
             store,
             ready: Some(queues.ready),
             outcomes: BTreeMap::new(),
-            waiting: None,
+            waiting: Waiting::new(waiting_max),
             is_abandoned: false,
             is_stale: true,
             is_stopped: false,
@@ -187,8 +188,12 @@ impl<M: Machine> Driver<M> {
             }
             Poll::Ready(Some(Control::Taken)) => {}
             Poll::Ready(Some(Control::CloseLane(lane))) => self.handle(Event::CloseLane(lane)),
-            Poll::Ready(Some(Control::LaneLen(lane, answer))) => {
-                let _ = answer.try_send(self.machine.lane_len(lane));
+            Poll::Ready(Some(Control::Lane(lane, answer))) => {
+                let (packets, bytes) = (self.machine.lane_len(lane), self.machine.lane_bytes(lane));
+                let _ = answer.try_send(LaneUsage { packets, bytes });
+            }
+            Poll::Ready(Some(Control::Progress(id, answer))) => {
+                let _ = answer.try_send(self.machine.progress(id));
             }
             Poll::Ready(Some(Control::NetworkChanged)) => {
                 self.handle(Event::NetworkChanged { unix_time: Clock::unix_time() })
@@ -200,17 +205,23 @@ impl<M: Machine> Driver<M> {
 
     fn shutdown(&mut self, how: Shutdown) {
         self.handle(Event::Shutdown(how));
-        self.submit_waiting();
+        self.submit_all_waiting();
     }
 
-    /// Takes one message, unless one waits already.
+    /// Takes one message.
     fn poll_submitted(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.waiting.is_some() || self.is_abandoned {
+        if self.is_abandoned {
             return false;
         }
         match self.submitted.as_mut().poll_next(cx) {
             Poll::Ready(Some(submission)) => {
-                self.submit(submission);
+                let refused = match self.waiting.has(submission.message.lane) {
+                    true => Some(submission),
+                    false => self.submit(submission),
+                };
+                if let Some(submission) = refused {
+                    self.hold(submission);
+                }
                 true
             }
             // the other queue announces the end
@@ -218,32 +229,52 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    fn submit_waiting(&mut self) {
-        if let Some(submission) = self.waiting.take() {
-            self.submit(submission);
+    /// Keeps a message until its lane has room, or its sender until there is a place for it.
+    fn hold(&mut self, submission: Submission) {
+        if let Err(Submission { message, verdict, .. }) = self.waiting.push(submission) {
+            let later = Verdict::Later(Box::new(message), self.waiting.moved());
+            let _ = verdict.try_send(later);
         }
     }
 
-    fn submit(&mut self, submission: Submission) {
+    fn submit_all_waiting(&mut self) {
+        for lane in self.waiting.lanes() {
+            self.submit_waiting(lane);
+        }
+    }
+
+    fn submit_waiting(&mut self, lane: Lane) {
+        while let Some(submission) = self.waiting.pop(lane) {
+            if let Some(refused) = self.submit(submission) {
+                self.waiting.put_back(refused);
+                return;
+            }
+            self.waiting.note_moved();
+        }
+    }
+
+    /// Hands a message to the core. It comes back if there is no room now.
+    fn submit(&mut self, submission: Submission) -> Option<Submission> {
         let Submission { message, verdict, outcome } = submission;
         if verdict.is_closed() {
             // the sender has stopped waiting, which withdraws the message
-            return;
+            return None;
         }
         let id = message.id;
         self.is_stale = true;
         match self.machine.handle(self.clock.now(), Event::Send(message)) {
             Ok(()) => {
                 self.outcomes.insert(id, outcome);
-                let _ = verdict.try_send(Ok(()));
+                let _ = verdict.try_send(Verdict::Accepted);
             }
             Err(Refused { reason: RefusedReason::Full, message }) => {
-                self.waiting = Some(Submission { message: *message, verdict, outcome });
+                return Some(Submission { message: *message, verdict, outcome });
             }
             Err(refused) => {
-                let _ = verdict.try_send(Err(refused));
+                let _ = verdict.try_send(Verdict::Refused(refused));
             }
         }
+        None
     }
 
     /// Does what an action asks for, unless it concerns the outside.
@@ -278,7 +309,8 @@ impl<M: Machine> Driver<M> {
                     let _ = receipt.try_send(outcome);
                 }
             }
-            Action::Writable => self.submit_waiting(),
+            Action::Writable(Some(lane)) => self.submit_waiting(lane),
+            Action::Writable(None) => self.submit_all_waiting(),
             Action::Persist(changes) => self.keep(&changes),
             Action::Report(fact) => self.fact(fact),
             Action::Stopped(reason) => self.stop(reason),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future::{block_on, poll_once};
 use nym_proto::client::{
-    Deadline, DeliveryOrigin, FailReason, Lane, MemoryStore, SessionFailure, Stats, WaitingFor,
-    Wakeup,
+    Deadline, DeliveryOrigin, FailReason, MemoryStore, Progress, SessionFailure, Stats, Target,
+    WaitingFor, Wakeup,
 };
 use nym_proto::identity::{IdentityKeyPair, PrivateKey};
 use nym_proto::time::Instant as CoreInstant;
@@ -16,7 +16,7 @@ use nym_proto::time::Instant as CoreInstant;
 use super::*;
 use crate::error::{Closed, ConnectError, SendError};
 use crate::handle::{Handle, Starting, pair};
-use crate::options::Options;
+use crate::options::{Options, SendOptions};
 
 #[test]
 fn an_accepted_message_yields_a_receipt_and_later_its_outcome() {
@@ -57,10 +57,86 @@ fn a_full_core_holds_messages_back_but_no_other_command() {
     assert!(rig.saw(&Event::CloseLane(Lane::Connection(1))));
 
     rig.script().verdict = Verdict::Accept;
-    rig.act(Action::Writable);
+    rig.act(Action::Writable(Some(Lane::General)));
     assert_eq!(rig.sent(), ["first", "first", "second"]);
     assert!(matches!(block_on(poll_once(first)), Some(Ok(_))));
     assert!(matches!(block_on(poll_once(second)), Some(Ok(_))));
+}
+
+fn on(lane: u64) -> SendOptions {
+    SendOptions { lane: Lane::Connection(lane), ..SendOptions::default() }
+}
+
+#[test]
+fn a_sender_that_waits_for_its_lane_blocks_no_other_lane() {
+    let mut rig = Rig::ready();
+    rig.script().full_lane = Some(Lane::Connection(1));
+    let handle = rig.handle.clone();
+    let target = Target::Plain(somebody());
+    // more of them than are held
+    let mut stuck: Vec<_> =
+        (0..100).map(|_| Box::pin(handle.send_with(target.clone(), "stuck", on(1)))).collect();
+    for _ in 0..20 {
+        for sender in &mut stuck {
+            assert!(block_on(poll_once(sender.as_mut())).is_none());
+        }
+        rig.drain();
+    }
+    let other = rig
+        .complete(|h| async move { h.send_with(Target::Plain(somebody()), "other", on(2)).await });
+    assert!(other.is_ok());
+    assert_eq!(rig.sent(), ["stuck", "other"], "only the first of a lane is tried");
+
+    rig.act(Action::Writable(Some(Lane::Connection(2))));
+    assert_eq!(rig.sent().len(), 2);
+    rig.script().full_lane = None;
+    rig.act(Action::Writable(Some(Lane::Connection(1))));
+    for _ in 0..20 {
+        stuck.retain_mut(|sender| block_on(poll_once(sender.as_mut())).is_none());
+        rig.drain();
+    }
+    assert!(stuck.is_empty(), "{} still wait", stuck.len());
+}
+
+#[test]
+fn lanes_the_core_does_not_name_are_tried_too() {
+    let mut rig = Rig::ready();
+    rig.script().full_lane = Some(Lane::Connection(1));
+    let handle = rig.handle.clone();
+    let mut send = pin!(handle.send_with(Target::Plain(somebody()), "x", on(1)));
+    assert!(block_on(poll_once(send.as_mut())).is_none());
+    rig.drain();
+    rig.script().full_lane = None;
+    rig.act(Action::Writable(None));
+    assert!(matches!(block_on(poll_once(send)), Some(Ok(_))));
+}
+
+#[test]
+fn withdrawn_messages_take_no_place_from_others() {
+    let mut rig = Rig::ready();
+    rig.script().verdict = Verdict::Full;
+    let handle = rig.handle.clone();
+    for _ in 0..100 {
+        let mut send = pin!(handle.send(somebody(), "given up"));
+        assert!(block_on(poll_once(send.as_mut())).is_none());
+        rig.drain();
+    }
+    let mut send = pin!(handle.send(somebody(), "last"));
+    assert!(block_on(poll_once(send.as_mut())).is_none());
+    rig.drain();
+    rig.script().verdict = Verdict::Accept;
+    rig.act(Action::Writable(Some(Lane::General)));
+    assert!(matches!(block_on(poll_once(send)), Some(Ok(_))));
+    assert_eq!(rig.sent().last().unwrap(), "last");
+}
+
+#[test]
+fn who_asks_learns_what_a_lane_holds_and_how_far_a_message_is() {
+    let mut rig = Rig::ready();
+    let lane = rig.complete(|h| async move { h.lane(Lane::General).await }).unwrap();
+    assert_eq!((lane.packets, lane.bytes), (7, 7000));
+    let progress = rig.complete(|h| async move { h.progress(MessageId(1)).await });
+    assert_eq!(progress, Ok(None));
 }
 
 #[test]
@@ -286,6 +362,8 @@ struct Script {
     actions: VecDeque<Action>,
     events: Vec<Event>,
     verdict: Verdict,
+    /// Messages of this lane are refused as not fitting now.
+    full_lane: Option<Lane>,
     deadline: Option<CoreInstant>,
     address: Option<Recipient>,
     connectivity: Connectivity,
@@ -306,7 +384,9 @@ impl Machine for Scripted {
     fn handle(&mut self, _: CoreInstant, event: Event) -> Result<(), Refused> {
         let mut script = self.script();
         script.events.push(event.clone());
+        let is_full = matches!(&event, Event::Send(m) if Some(m.lane) == script.full_lane);
         let reason = match script.verdict {
+            Verdict::Accept if is_full => RefusedReason::Full,
             Verdict::Accept => return Ok(()),
             Verdict::Full => RefusedReason::Full,
             Verdict::TooLarge => RefusedReason::TooLarge { bytes: 5, max: 3 },
@@ -340,6 +420,14 @@ impl Machine for Scripted {
     fn lane_len(&self, _: Lane) -> usize {
         7
     }
+
+    fn lane_bytes(&self, _: Lane) -> usize {
+        7000
+    }
+
+    fn progress(&self, _: MessageId) -> Option<Progress> {
+        None
+    }
 }
 
 /// A driver of a scripted machine and a handle to it.
@@ -355,6 +443,7 @@ impl Rig {
             actions: VecDeque::new(),
             events: Vec::new(),
             verdict: Verdict::Accept,
+            full_lane: None,
             deadline: None,
             address: None,
             connectivity: Connectivity::Offline,

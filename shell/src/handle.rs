@@ -11,7 +11,7 @@ use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
     Client, Config, Connectivity, Delivery, Lane, MemoryStore, MessageId, Outcome, Outgoing,
-    Registration, Shutdown, State, Stats, StopReason, Target,
+    Progress, Registration, Shutdown, State, Stats, StopReason, Target,
 };
 use nym_proto::identity::Identity;
 use nym_proto::message::SenderTag;
@@ -21,7 +21,7 @@ use crate::driver::{Driver, DriverQueues};
 use crate::error::{Closed, ConnectError, SendError};
 use crate::machine::Machine;
 use crate::options::{Options, SendOptions};
-use crate::queue::{Control, Events, Shared, Submission, queue};
+use crate::queue::{Control, Events, LaneUsage, Shared, Submission, Verdict, queue};
 
 /// Most messages that can wait for the application between core and handle; a larger delivery
 /// window is cut to this.
@@ -59,8 +59,8 @@ pub(crate) fn pair<M: Machine>(
     options: &Options,
 ) -> (Starting, Driver<M>) {
     let shared = Arc::new(Shared::default());
-    let (submissions, submitted) =
-        async_channel::bounded(options.send_queue.clamp(1, Options::QUEUE_MAX));
+    let send_queue = options.send_queue.clamp(1, Options::QUEUE_MAX);
+    let (submissions, submitted) = async_channel::bounded(send_queue);
     let (controls, controlled) = async_channel::bounded(CONTROL_QUEUE);
     let (deliver, deliveries) =
         async_channel::bounded(usize::try_from(delivery_window).unwrap_or(usize::MAX));
@@ -74,6 +74,7 @@ pub(crate) fn pair<M: Machine>(
         shared,
         DriverQueues { submitted, controlled, deliver, report, ready: ready_sender, running },
         options.store.clone(),
+        send_queue,
     );
     let starting = Starting { inner: Arc::new(inner), ready };
     (starting, driver)
@@ -160,8 +161,9 @@ impl Handle {
 
     /// Sends to a known address; the recipient learns nothing about the sender.
     ///
-    /// Returns when the client has accepted the message, which it does as soon as there is room in
-    /// its outbox. Dropping the future before that withdraws the message.
+    /// Returns when the client has accepted the message, which it does as soon as there is room for
+    /// it in its lane and in the outbox. Lanes do not wait for each other. Dropping the future before
+    /// that withdraws the message.
     pub async fn send(
         &self,
         recipient: Recipient,
@@ -201,22 +203,28 @@ impl Handle {
         options: SendOptions,
     ) -> Result<Receipt, SendError> {
         let id = MessageId(self.inner.shared.next_id.fetch_add(1, Ordering::Relaxed));
-        let message = Outgoing {
+        let mut message = Outgoing {
             lane: options.lane,
             attempts_max: options.attempts_max,
             expires_after: options.expires_after,
             ..Outgoing::new(id, target, data.into())
         };
-        let (verdict, accepted) = async_channel::bounded(1);
-        let (outcome, ended) = async_channel::bounded(1);
-        let submission = Submission { message: message.clone(), verdict, outcome };
-        if self.inner.submissions.send(submission).await.is_err() {
-            return Err(SendError::Closed(Box::new(message)));
-        }
-        match accepted.recv().await {
-            Ok(Ok(())) => Ok(Receipt { id, outcome: ended }),
-            Ok(Err(refused)) => Err(SendError::Refused(refused)),
-            Err(_) => Err(SendError::Closed(Box::new(message))),
+        loop {
+            let (verdict, accepted) = async_channel::bounded(1);
+            let (outcome, ended) = async_channel::bounded(1);
+            let submission = Submission { message: message.clone(), verdict, outcome };
+            if self.inner.submissions.send(submission).await.is_err() {
+                return Err(SendError::Closed(Box::new(message)));
+            }
+            match accepted.recv().await {
+                Ok(Verdict::Accepted) => return Ok(Receipt { id, outcome: ended }),
+                Ok(Verdict::Refused(refused)) => return Err(SendError::Refused(refused)),
+                Ok(Verdict::Later(returned, moved)) => {
+                    message = *returned;
+                    let _ = moved.recv().await;
+                }
+                Err(_) => return Err(SendError::Closed(Box::new(message))),
+            }
         }
     }
 
@@ -259,9 +267,21 @@ impl Handle {
 
     /// How many packets wait in a lane.
     pub async fn lane_len(&self, lane: Lane) -> Result<usize, Closed> {
-        let (answer, len) = async_channel::bounded(1);
-        self.control(Control::LaneLen(lane, answer)).await?;
-        len.recv().await.map_err(|_| Closed)
+        self.lane(lane).await.map(|usage| usage.packets)
+    }
+
+    /// What a lane holds.
+    pub async fn lane(&self, lane: Lane) -> Result<LaneUsage, Closed> {
+        let (answer, usage) = async_channel::bounded(1);
+        self.control(Control::Lane(lane, answer)).await?;
+        usage.recv().await.map_err(|_| Closed)
+    }
+
+    /// How far a message is. `None` once it has ended.
+    pub async fn progress(&self, id: MessageId) -> Result<Option<Progress>, Closed> {
+        let (answer, progress) = async_channel::bounded(1);
+        self.control(Control::Progress(id, answer)).await?;
+        progress.recv().await.map_err(|_| Closed)
     }
 
     /// Drops a lane: its unfinished messages end as failed.

@@ -24,6 +24,7 @@ pub mod net;
 mod options;
 mod queue;
 mod store;
+mod waiting;
 
 pub use clock::Clock;
 pub use driver::{Driver, Io};
@@ -32,5 +33,5 @@ pub use handle::{Handle, Receipt, Starting, start};
 pub use log::fact as log_fact;
 pub use machine::Machine;
 pub use options::{Options, SendOptions, generate_identity};
-pub use queue::{Events, Queue};
+pub use queue::{Events, LaneUsage, Queue};
 pub use store::{FileStore, OpenError, SharedStore, Store};

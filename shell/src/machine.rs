@@ -1,7 +1,9 @@
 //! The state machine as a driver sees it.
 
 use nym_proto::address::Recipient;
-use nym_proto::client::{Action, Client, Connectivity, Deadline, Event, Lane, Refused, Stats};
+use nym_proto::client::{
+    Action, Client, Connectivity, Deadline, Event, Lane, MessageId, Progress, Refused, Stats,
+};
 use nym_proto::time::Instant;
 
 /// What a [`Driver`](crate::Driver) needs of the state machine it drives. Implemented by
@@ -21,6 +23,10 @@ pub trait Machine {
     fn stats(&self) -> &Stats;
     /// See [`Client::lane_len`].
     fn lane_len(&self, lane: Lane) -> usize;
+    /// See [`Client::lane_bytes`].
+    fn lane_bytes(&self, lane: Lane) -> usize;
+    /// See [`Client::progress`].
+    fn progress(&self, id: MessageId) -> Option<Progress>;
 }
 
 impl Machine for Client {
@@ -50,5 +56,13 @@ impl Machine for Client {
 
     fn lane_len(&self, lane: Lane) -> usize {
         Client::lane_len(self, lane)
+    }
+
+    fn lane_bytes(&self, lane: Lane) -> usize {
+        Client::lane_bytes(self, lane)
+    }
+
+    fn progress(&self, id: MessageId) -> Option<Progress> {
+        Client::progress(self, id)
     }
 }

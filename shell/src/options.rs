@@ -23,8 +23,8 @@ pub struct Options {
     /// How long one attempt to reach one URL of a gateway may take, from name resolution to the end
     /// of the WebSocket upgrade.
     pub dial_timeout: Duration,
-    /// Messages waiting to be handed to the core. Their senders wait with them. At most
-    /// [`QUEUE_MAX`](Self::QUEUE_MAX).
+    /// Messages of one lane waiting to be handed to the core, in order. Their senders wait with them;
+    /// further senders wait without an order. At most [`QUEUE_MAX`](Self::QUEUE_MAX).
     pub send_queue: usize,
     /// Where what has to survive a crash is kept. `None`: in memory, see
     /// [`Handle::state`](crate::Handle::state).

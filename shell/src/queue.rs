@@ -1,13 +1,14 @@
 //! What passes between handle and driver.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Connectivity, Fact, Lane, MemoryStore, Outcome, Outgoing, Refused, Registration, Shutdown,
-    Stats, StopReason,
+    Connectivity, Fact, Lane, MemoryStore, MessageId, Outcome, Outgoing, Progress, Refused,
+    Registration, Shutdown, Stats, StopReason,
 };
 
 /// Facts of a client, oldest first. See [`Handle::events`](crate::Handle::events).
@@ -64,9 +65,17 @@ pub(crate) fn queue<T>(capacity: usize) -> (QueueSender<T>, Queue<T>) {
 pub(crate) struct Submission {
     pub(crate) message: Outgoing,
     /// Resolved when the core has accepted or refused the message.
-    pub(crate) verdict: Sender<Result<(), Refused>>,
+    pub(crate) verdict: Sender<Verdict>,
     /// Resolved when the message has ended.
     pub(crate) outcome: Sender<Outcome>,
+}
+
+/// What becomes of a submission.
+pub(crate) enum Verdict {
+    Accepted,
+    Refused(Refused),
+    /// Too many messages of the lane wait already. To be submitted again when this is closed.
+    Later(Box<Outgoing>, Receiver<Infallible>),
 }
 
 /// Everything else an application asks for. Works while messages wait.
@@ -74,9 +83,20 @@ pub(crate) enum Control {
     /// Look at [`Shared::taken`].
     Taken,
     CloseLane(Lane),
-    LaneLen(Lane, Sender<usize>),
+    Lane(Lane, Sender<LaneUsage>),
+    Progress(MessageId, Sender<Option<Progress>>),
     NetworkChanged,
     Shutdown(Shutdown),
+}
+
+/// What a lane holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct LaneUsage {
+    /// Packets that were never transmitted.
+    pub packets: usize,
+    /// Bytes of all messages that have not ended.
+    pub bytes: usize,
 }
 
 /// What both sides see.

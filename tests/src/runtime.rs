@@ -62,6 +62,8 @@ pub trait Peer: Send + Sync {
     fn facts(&self) -> Vec<Fact>;
     fn state(&self) -> Option<State>;
     fn lane_len(&self, lane: Lane) -> Result<usize, Closed>;
+    fn lane(&self, lane: Lane) -> Result<LaneUsage, Closed>;
+    fn progress(&self, id: MessageId) -> Result<Option<Progress>, Closed>;
     fn close_lane(&self, lane: Lane) -> Result<(), Closed>;
     fn network_changed(&self) -> Result<(), Closed>;
     fn shutdown(&self, how: Shutdown) -> Result<(), Closed>;
@@ -176,6 +178,12 @@ macro_rules! faces {
             }
             fn lane_len(&self, lane: Lane) -> Result<usize, Closed> {
                 $wait(self.lane_len(lane))
+            }
+            fn lane(&self, lane: Lane) -> Result<LaneUsage, Closed> {
+                $wait(self.lane(lane))
+            }
+            fn progress(&self, id: MessageId) -> Result<Option<Progress>, Closed> {
+                $wait(self.progress(id))
             }
             fn close_lane(&self, lane: Lane) -> Result<(), Closed> {
                 $wait(self.close_lane(lane))

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::{NodeAddress, Recipient};
 use nym_proto::client::{
-    Action, Client, Config, ConnectionId, Delivery, Event, Fact, Lane, MemoryStore, MessageId, Network,
-    Outcome, Outgoing, Refused, Registration, StopReason, Target, WsFrame,
+    Action, Client, Config, ConnectionId, Delivery, Event, Fact, Lane, MemoryStore, MessageId,
+    Network, Outcome, Outgoing, Refused, Registration, StopReason, Target, WsFrame,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{

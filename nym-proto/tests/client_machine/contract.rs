@@ -180,5 +180,5 @@ fn a_shell_that_never_drains_is_refused_more_messages_and_told_when_to_go_on() {
     assert!((1000..5000).contains(&accepted), "{accepted}");
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.hosts[0].outcomes.len(), accepted as usize);
-    assert_eq!(world.hosts[0].writable, 1);
+    assert_eq!(world.hosts[0].writable, [Some(nym_proto::client::Lane::General)]);
 }

@@ -4,6 +4,8 @@ mod acks;
 mod contract;
 mod conversations;
 mod hostile;
+mod lanes;
+mod ledger;
 mod persistence;
 mod privacy;
 mod sessions;

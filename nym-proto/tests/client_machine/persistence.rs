@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nym_proto::client::{
-    Change, Config, DeliveryOrigin, Event, Fact, MemoryStore, MessageId, Outcome, State,
-    StopReason, Target, Traffic,
+    Change, DeliveryOrigin, Event, Fact, MemoryStore, MessageId, Outcome, State, StopReason, Target,
 };
 
 use crate::world::World;
@@ -14,22 +13,6 @@ const ALICE: usize = 0;
 const BOB: usize = 1;
 /// Within this something arrives if it arrives at all.
 const SOON: Duration = Duration::from_secs(20);
-
-/// Frames leave only when there is something to send, so that there are few actions.
-fn config(world: &World, client: usize) -> Config {
-    let mut config = world.config(client);
-    config.traffic = Traffic::without_cover();
-    config
-}
-
-fn two_clients(seed: u8) -> World {
-    let mut world = World::new(seed);
-    for client in [ALICE, BOB] {
-        world.add(config(&world, client), seed.wrapping_add(1 + client as u8));
-    }
-    world.run_for(Duration::from_secs(1));
-    world
-}
 
 /// More than the SURBs given at first carry, so that more have to be asked for.
 fn reply() -> Bytes {
@@ -82,14 +65,14 @@ fn tag(world: &World) -> Option<nym_proto::message::SenderTag> {
 
 /// The client crashes after this many actions of the conversation. False if it has no more.
 fn crash_after(victim: usize, actions: usize) -> bool {
-    let mut world = two_clients(9);
+    let mut world = World::without_cover(9);
     world.hosts[victim].crash_after = Some(actions);
     converse(&mut world);
     if !world.hosts[victim].is_crashed {
         assert!(world.has(ALICE, &reply()));
         return false;
     }
-    let restarted = config(&world, victim);
+    let restarted = world.quiet_config(victim);
     world.restart(victim, restarted, 200);
     world.run_for(Duration::from_secs(2));
 
@@ -134,13 +117,13 @@ fn the_one_who_answers_may_crash_after_any_action() {
 
 #[test]
 fn a_fragment_sent_again_after_the_crash_is_known_to_have_come() {
-    let mut world = two_clients(20);
+    let mut world = World::without_cover(20);
     let bob = world.address(BOB);
     let message = [&[0][..], b"once"].concat();
     world.send_raw(&bob, &message);
     world.run_until_true(SOON, "delivered", |w| w.has(BOB, b"once"));
     world.hosts[BOB].is_crashed = true;
-    let restarted = config(&world, BOB);
+    let restarted = world.quiet_config(BOB);
     world.restart(BOB, restarted, 201);
     world.run_for(Duration::from_secs(2));
     world.send_raw_again(&bob);
@@ -151,7 +134,7 @@ fn a_fragment_sent_again_after_the_crash_is_known_to_have_come() {
 
 #[test]
 fn changes_come_in_one_action_for_each_frame_or_delivery_at_most() {
-    let mut world = two_clients(21);
+    let mut world = World::without_cover(21);
     converse(&mut world);
     for host in &world.hosts {
         let actions: Vec<_> = host.actions.iter().filter(|a| !a.contains("SetTimer")).collect();
@@ -167,7 +150,7 @@ fn changes_come_in_one_action_for_each_frame_or_delivery_at_most() {
 
 #[test]
 fn what_is_too_old_or_too_much_is_erased_at_the_start() {
-    let mut world = two_clients(22);
+    let mut world = World::without_cover(22);
     converse(&mut world);
     let kept = world.hosts[BOB].kept.clone();
     assert!(kept.len() > 4);
@@ -176,7 +159,7 @@ fn what_is_too_old_or_too_much_is_erased_at_the_start() {
         host.is_crashed = true;
     }
     world.run_for(Duration::from_secs(48 * 3600));
-    let restarted = config(&world, BOB);
+    let restarted = world.quiet_config(BOB);
     world.restart(BOB, restarted, 202);
     let facts = &world.hosts[BOB].facts;
     let restored = facts.iter().rev().find_map(|fact| match fact {
@@ -191,7 +174,7 @@ fn what_is_too_old_or_too_much_is_erased_at_the_start() {
 
 #[test]
 fn a_store_full_of_garbage_harms_nothing() {
-    let mut world = two_clients(23);
+    let mut world = World::without_cover(23);
     world.hosts[BOB].is_crashed = true;
     let mut garbage = MemoryStore::new();
     for n in 0..100_u8 {
@@ -200,7 +183,7 @@ fn a_store_full_of_garbage_harms_nothing() {
     world.hosts[BOB]
         .kept
         .apply(&garbage.iter().map(|(k, v)| Change::put(k, v.to_vec())).collect::<Vec<_>>());
-    let restarted = config(&world, BOB);
+    let restarted = world.quiet_config(BOB);
     world.restart(BOB, restarted, 203);
     world.run_for(Duration::from_secs(1));
     assert!(
@@ -213,7 +196,7 @@ fn a_store_full_of_garbage_harms_nothing() {
 
 #[test]
 fn a_client_that_cannot_keep_its_word_stops_before_it_writes_another_frame() {
-    let mut world = two_clients(24);
+    let mut world = World::without_cover(24);
     let bob = world.address(BOB);
     world.send(ALICE, 1, Target::Anonymous { recipient: bob, surbs: 5 }, "hello").unwrap();
     let written = world.hosts[ALICE].written.len();
@@ -228,7 +211,7 @@ fn a_client_that_cannot_keep_its_word_stops_before_it_writes_another_frame() {
 
 #[test]
 fn a_state_shows_nothing_of_what_it_holds() {
-    let mut world = two_clients(25);
+    let mut world = World::without_cover(25);
     converse(&mut world);
     let state: State = world.hosts[BOB].kept.state();
     let text = format!("{state:?} {:?}", world.hosts[BOB].kept);

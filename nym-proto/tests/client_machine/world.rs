@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use nym_proto::address::{NodeAddress, Recipient};
 use nym_proto::client::{
     Action, Client, Config, ConnectionId, Delivery, Event, Fact, Lane, MemoryStore, MessageId,
-    Network, Outcome, Outgoing, Refused, Registration, StopReason, Target, WsFrame,
+    Network, Outcome, Outgoing, Refused, Registration, StopReason, Target, Traffic, WsFrame,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{
@@ -234,6 +234,22 @@ impl World {
         world.add(world.config(1), seed.wrapping_add(2));
         world.run_for(Duration::from_secs(1));
         assert!(world.hosts.iter().all(|host| host.address.is_some()), "not ready after a second");
+        world
+    }
+
+    /// As [`config`](Self::config), but frames leave only when there is something to send, so that
+    /// there is little to compute.
+    pub fn quiet_config(&self, gateway: usize) -> Config {
+        Config { traffic: Traffic::without_cover(), ..self.config(gateway) }
+    }
+
+    /// Two clients as [`with_two_clients`](Self::with_two_clients) adds them, without cover.
+    pub fn without_cover(seed: u8) -> Self {
+        let mut world = Self::new(seed);
+        for client in 0..2 {
+            world.add(world.quiet_config(client), seed.wrapping_add(1 + client as u8));
+        }
+        world.run_for(Duration::from_secs(1));
         world
     }
 

@@ -130,7 +130,10 @@ pub(in crate::sim) fn action(action: &Action, f: &mut dyn Fields) {
             kind("stopped");
             f.text("reason", &reason.to_string());
         }
-        Action::Writable => kind("writable"),
+        Action::Writable(told) => {
+            kind("writable");
+            told.iter().for_each(|told| lane(*told, f));
+        }
         _ => kind("unknown"),
     }
 }

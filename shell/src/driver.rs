@@ -231,7 +231,7 @@ impl<M: Machine> Driver<M> {
 
     /// Keeps a message until its lane has room, or its sender until there is a place for it.
     fn hold(&mut self, submission: Submission) {
-        if let Err(Submission { message, verdict, .. }) = self.waiting.push(submission) {
+        if let Some(Submission { message, verdict, .. }) = self.waiting.push(submission) {
             let later = Verdict::Later(Box::new(message), self.waiting.moved());
             let _ = verdict.try_send(later);
         }

@@ -31,8 +31,8 @@ impl Waiting {
         self.lanes.contains_key(&lane)
     }
 
-    /// Holds a message behind those of its lane. If there is no place it comes back.
-    pub(crate) fn push(&mut self, submission: Submission) -> Result<(), Submission> {
+    /// Holds a message behind those of its lane. If there is no place for it, it comes back.
+    pub(crate) fn push(&mut self, submission: Submission) -> Option<Submission> {
         let lane = submission.message.lane;
         let held = self.lanes.get(&lane).map_or(0, VecDeque::len);
         if held >= self.per_lane_max || self.len >= WAITING_MAX {
@@ -40,11 +40,11 @@ impl Waiting {
         }
         let held = self.lanes.get(&lane).map_or(0, VecDeque::len);
         if held >= self.per_lane_max || self.len >= WAITING_MAX {
-            return Err(submission);
+            return Some(submission);
         }
         self.lanes.entry(lane).or_default().push_back(submission);
         self.len += 1;
-        Ok(())
+        None
     }
 
     /// Puts back what was taken out last.

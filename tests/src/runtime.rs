@@ -10,12 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Config, Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Registration, Shutdown, State,
-    Stats, StopReason, Target,
+    Config, Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Progress, Registration,
+    Shutdown, State, Stats, StopReason, Target,
 };
 use nym_proto::identity::Identity;
 use nym_proto::message::SenderTag;
-use nym_runtime_std::{Closed, ConnectError, Options, SendError, SendOptions};
+use nym_runtime_std::{Closed, ConnectError, LaneUsage, Options, SendError, SendOptions};
 use smol::future::FutureExt as _;
 
 /// A runtime under test.

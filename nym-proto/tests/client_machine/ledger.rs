@@ -63,9 +63,8 @@ fn the_keys_of_surbs_are_kept_before_the_packet_that_carries_them_can_leave() {
     let mut world = World::without_cover(233);
     let recipient = world.address(1);
     world.send(0, 1, Target::Anonymous { recipient, surbs: 20 }, "x").unwrap();
-    let mut carried = 0;
     let mut made = 0;
-    while carried < 4 {
+    while made < 20 {
         let real = world.hosts[0].machine.stats().real_packets;
         let actions = next_slot(&mut world, 0);
         let stats = world.hosts[0].machine.stats();
@@ -73,11 +72,9 @@ fn the_keys_of_surbs_are_kept_before_the_packet_that_carries_them_can_leave() {
             let kept = position(&actions, |action| matches!(action, Action::Persist(_)));
             let written = position(&actions, is_write).unwrap();
             assert!(kept.is_some_and(|kept| kept < written), "{actions:?}");
-            carried += 1;
         }
         made = world.hosts[0].machine.stats().surbs_made;
     }
-    assert_eq!(made, 20);
 }
 
 #[test]
@@ -146,11 +143,10 @@ fn a_message_of_any_kind_ends_after_its_attempts() {
     }
     world.run_for(2 * MINUTE);
     assert_eq!(outcomes(&world), [Outcome::Failed(FailReason::TooManyAttempts(2)); 3]);
-    for host in &world.hosts {
-        // attempts are counted for each fragment
-        assert!(host.machine.stats().retransmissions <= 8);
-        assert!(host.machine.progress(MessageId(1)).is_none());
-    }
+    // no fragment was repeated more than once
+    let repeated = world.hosts[0].machine.stats().retransmissions;
+    assert!((2..=5).contains(&repeated), "{repeated}");
+    assert!(world.hosts.iter().all(|host| host.machine.in_flight() == 0));
 }
 
 #[test]

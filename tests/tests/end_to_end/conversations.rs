@@ -215,12 +215,16 @@ fn a_closed_lane_ends_its_messages_and_no_others(cast: &Cast) {
     let doomed = doomed.unwrap();
     let kept = alice.send(bob.address(), noise(2, 20_000)).unwrap();
     assert!(alice.lane_len(lane).unwrap() > 0);
+    assert!(alice.lane(lane).unwrap().bytes >= 2_000_000);
+    let progress = alice.progress(doomed.id()).unwrap().unwrap();
+    assert!(progress.transmitted < progress.fragments, "{progress:?}");
 
     alice.close_lane(lane).unwrap();
 
     let failed = Outcome::Failed(FailReason::LaneClosed);
     assert_eq!(outcome(&*doomed), failed);
     assert_eq!(alice.lane_len(lane), Ok(0));
+    assert_eq!(alice.progress(doomed.id()), Ok(None));
     assert_eq!(next(&*bob).data, noise(2, 20_000));
     acknowledged(&*kept);
 }

@@ -1,7 +1,10 @@
 //! A whole network in one value and virtual time: clients are the machine under test, gateways
 //! answer at once, and packets are walked through all their hops when they are sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod gateway;
+mod seen;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,35 +15,19 @@ use nym_proto::client::{
     Network, Outcome, Outgoing, Refused, Registration, StopReason, Target, Traffic, WsFrame,
 };
 use nym_proto::entropy::{Entropy, Purpose, Stream};
-use nym_proto::gateway::{
-    ClientText, FRAME_PREFIX, FREE_GRANT, ForwardRequest, GatewayHandshake, GatewayText, SharedKey,
-    seal_push,
-};
-use nym_proto::identity::{Identity, IdentityKey, IdentityKeyPair, PrivateKey};
+use nym_proto::gateway::{FRAME_PREFIX, ForwardRequest, GatewayText, seal_push};
+use nym_proto::identity::{Identity, IdentityKeyPair, PrivateKey};
 use nym_proto::message::{FragmentPlan, SetId, fragment_room, seal, split_final, write_padded};
 use nym_proto::sphinx::{HEADER_SIZE, PacketPeeler, PacketSize, Peeled, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
 use nym_proto::topology::{Entry, Node, RewardedSet, SupportedRoles, Topology, TopologyParts};
 
+use self::gateway::{Conn, Gateway};
+use self::seen::Seen;
+
 const UNIX_START: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// One way between a client and its gateway.
 pub const LINK: Duration = Duration::from_millis(5);
-
-pub struct Gateway {
-    pub identity: IdentityKeyPair,
-    pub keys: BTreeMap<IdentityKey, SharedKey>,
-    pub stored: Vec<([u8; 32], Bytes)>,
-    pub is_up: bool,
-    /// What it says is left of a client's bandwidth, and whether it grants more.
-    pub balance: i64,
-    pub grants: bool,
-}
-
-enum Conn {
-    Init,
-    Handshake(Box<nym_proto::gateway::AwaitingClientMaterial>),
-    Active { client: IdentityKey, key: SharedKey },
-}
 
 pub struct Host {
     pub machine: Client,
@@ -87,50 +74,12 @@ pub struct World {
     pub seen: Seen,
 }
 
-/// What must never be seen twice, and how often it was.
-#[derive(Default)]
-pub struct Seen {
-    /// Nonces of frames to gateways, with the key they were used under.
-    nonces: BTreeSet<([u8; 32], Vec<u8>)>,
-    /// Headers of packets that entered the network: of one SURB comes one header.
-    headers: BTreeSet<Vec<u8>>,
-    /// What the content of a packet begins with: a fresh public key, or the name of a reply key.
-    keys: BTreeSet<[u8; 32]>,
-    pub again: Vec<&'static str>,
-}
-
-impl Seen {
-    fn frame(&mut self, key: [u8; 32], nonce: Vec<u8>, header: &[u8]) {
-        if !self.nonces.insert((key, nonce)) {
-            self.again.push("a nonce");
-        }
-        if !self.headers.insert(header.to_vec()) {
-            self.again.push("a header");
-        }
-    }
-
-    fn content(&mut self, content: &[u8]) {
-        if !self.keys.insert(*content.first_chunk().unwrap()) {
-            self.again.push("a key");
-        }
-    }
-}
-
 impl World {
     pub fn new(seed: u8) -> Self {
         let mut stream = Entropy::new([seed; 32]).stream(Purpose::Other(1));
         let mut sphinx_keys = BTreeMap::new();
         let mut nodes = Vec::new();
-        let gateways: Vec<Gateway> = (0..2)
-            .map(|_| Gateway {
-                identity: IdentityKeyPair::generate(&mut stream),
-                keys: BTreeMap::new(),
-                stored: Vec::new(),
-                is_up: true,
-                balance: FREE_GRANT,
-                grants: true,
-            })
-            .collect();
+        let gateways: Vec<Gateway> = (0..2).map(|_| Gateway::new(&mut stream)).collect();
         for id in 0..8u32 {
             let address: NodeAddress = match id % 2 {
                 // both address families, so that frames have two sizes
@@ -520,7 +469,9 @@ impl World {
                 let answer = GatewayText::Send { remaining_bandwidth, upgrade_mode: false };
                 (Conn::Active { client: id, key }, vec![answer.encode()])
             }
-            (conn, WsFrame::Text(text)) => self.text_at_gateway(gateway, conn, &text),
+            (conn, WsFrame::Text(text)) => {
+                self.gateways[gateway].answer(conn, &text, &mut self.stream)
+            }
             (conn, WsFrame::Binary(_)) => (conn, vec![]),
         };
         let activated = match &conn {
@@ -538,66 +489,6 @@ impl World {
         self.gateways[gateway].stored = others;
         for (destination, message) in mine {
             self.deliver(gateway, destination, message);
-        }
-    }
-
-    fn text_at_gateway(&mut self, gateway: usize, conn: Conn, text: &str) -> (Conn, Vec<String>) {
-        let node = &mut self.gateways[gateway];
-        match (conn, ClientText::decode(text).unwrap()) {
-            (conn, ClientText::SupportedProtocol) => {
-                (conn, vec![GatewayText::SupportedProtocol { version: 6 }.encode()])
-            }
-            (Conn::Init, ClientText::Handshake(init)) => {
-                let (next, text) =
-                    GatewayHandshake::accept(&node.identity, &init, &mut self.stream).unwrap();
-                (Conn::Handshake(Box::new(next)), vec![text])
-            }
-            (Conn::Handshake(state), ClientText::Handshake(payload)) => {
-                match state.handle(&payload) {
-                    Ok((registered, text)) => {
-                        let (client, key) = (registered.client, registered.shared_key);
-                        node.keys.insert(client, key.clone());
-                        let register = GatewayText::Register {
-                            protocol_version: 6,
-                            status: true,
-                            upgrade_mode: false,
-                        };
-                        (Conn::Active { client, key }, vec![text, register.encode()])
-                    }
-                    Err(_) => {
-                        (Conn::Init, vec![GatewayText::Error { message: "no".into() }.encode()])
-                    }
-                }
-            }
-            (Conn::Init, ClientText::Authenticate(request)) => {
-                let client = *request.client();
-                match node.keys.get(&client) {
-                    Some(key) => {
-                        let key = key.clone();
-                        let answer = GatewayText::Authenticate {
-                            protocol_version: 6,
-                            status: true,
-                            bandwidth_remaining: FREE_GRANT,
-                            upgrade_mode: false,
-                        };
-                        (Conn::Active { client, key }, vec![answer.encode()])
-                    }
-                    None => (
-                        Conn::Init,
-                        vec![GatewayText::Error { message: "not registered".into() }.encode()],
-                    ),
-                }
-            }
-            (conn, ClientText::ClaimFreeBandwidth) => {
-                let answer = if node.grants {
-                    node.balance = FREE_GRANT;
-                    GatewayText::Bandwidth { available_total: FREE_GRANT, upgrade_mode: false }
-                } else {
-                    GatewayText::Error { message: "not now".into() }
-                };
-                (conn, vec![answer.encode()])
-            }
-            (conn, _) => (conn, vec![GatewayText::Error { message: "what".into() }.encode()]),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Everything full.
 
-use nym_proto::client::{RefusedReason, Target, Usage};
+use nym_proto::client::{Lane, RefusedReason, Target, Usage};
 use nym_proto::message::{PLAIN_HEAD, RepliableKind, ReplySurb, surb_request};
 
 use super::rig::{Rig, recipient};
@@ -28,17 +28,18 @@ fn write_to_contacts(rig: &mut Rig) -> Vec<ReplySurb> {
     surbs
 }
 
-/// One big message, and small ones until there is no place for another.
+/// One big message, and small ones in lanes of their own until there is no place for another.
 fn fill_outbox(rig: &mut Rig) {
-    let usage = rig.client.usage();
-    let left = rig.client.limits().outbox_bytes_max - usage.outbox_bytes;
-    rig.send(Target::Plain(recipient(0)), left - 300_000).unwrap();
-    let refused = loop {
-        if let Err(reason) = rig.send(Target::Plain(recipient(0)), 900) {
-            break reason;
-        }
-    };
-    assert_eq!(refused, RefusedReason::Full);
+    let (usage, max) = (rig.client.usage(), rig.client.limits().outbox_bytes_max);
+    // an eighth is kept for small lanes
+    let left = max - max / 8 - usage.outbox_bytes;
+    rig.send(Target::Plain(recipient(0)), left - 100_000).unwrap();
+    let mut lanes = (0..).map(Lane::Connection);
+    let refused = lanes.find_map(|lane| {
+        let sent = rig.send_on(lane, Target::Plain(recipient(0)), 2000);
+        sent.err()
+    });
+    assert_eq!(refused, Some(RefusedReason::Full));
     while rig.client.in_flight() < rig.client.usage().fragments {
         rig.run(1);
     }

@@ -8,7 +8,7 @@ use nym_fuzz_targets::client::gateway::FakeGateway;
 use nym_fuzz_targets::net::{self, Walker};
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Action, Client, Config, ConnectionId, Event, GatewayChoice, MessageId, Network, Outgoing,
+    Action, Client, Config, ConnectionId, Event, GatewayChoice, Lane, MessageId, Network, Outgoing,
     RefusedReason, Registration, Target, WsFrame,
 };
 use nym_proto::gateway::{ForwardRequest, GatewayText, seal_push_with};
@@ -83,10 +83,19 @@ impl Rig {
 
     /// Sends a message; why not, if it was not accepted.
     pub(crate) fn send(&mut self, target: Target, len: usize) -> Result<(), RefusedReason> {
+        self.send_on(Lane::General, target, len)
+    }
+
+    pub(crate) fn send_on(
+        &mut self,
+        lane: Lane,
+        target: Target,
+        len: usize,
+    ) -> Result<(), RefusedReason> {
         let id = MessageId(self.next_message);
         self.next_message += 1;
         // a copy of its own, as from an application
-        let message = Outgoing::new(id, target, Bytes::from(vec![7; len]));
+        let message = Outgoing { lane, ..Outgoing::new(id, target, Bytes::from(vec![7; len])) };
         let result = self.client.handle(self.now, Event::Send(message));
         self.drain();
         result.map_err(|refused| refused.reason)

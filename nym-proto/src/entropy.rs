@@ -40,6 +40,8 @@ pub enum Purpose {
     Acks,
     /// Identity, encryption and ack keys of a new client.
     Identity,
+    /// Instants at which the rate of emission changes.
+    Tiers,
     /// A stream for users of this crate (embedded networks, simulators).
     Other(u32),
 }
@@ -59,6 +61,7 @@ impl Purpose {
             Self::Directory => 10,
             Self::Tags => 11,
             Self::Acks => 12,
+            Self::Tiers => 13,
             Self::Other(n) => (1 << 32) | n as u64,
         }
     }

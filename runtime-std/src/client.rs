@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
     Connectivity, Delivery, Fact, Lane, MessageId, Outcome, Progress, Registration, Shutdown,
-    State, Stats, StopReason, Target,
+    State, Stats, StopReason, Target, Tier,
 };
 use nym_proto::message::SenderTag;
 use nym_shell::{Closed, Handle, LaneUsage, SendError, SendOptions};
@@ -143,6 +143,12 @@ impl Client {
     /// Tells the client that the platform resumed from sleep or that the network changed.
     pub fn network_changed(&self) -> Result<(), Closed> {
         block_on(self.handle.network_changed())
+    }
+
+    /// Asks for another rate of emission. It changes within a minute, at an instant that is drawn, and no
+    /// sooner than ten minutes after the change before.
+    pub fn set_tier(&self, tier: Tier) -> Result<(), Closed> {
+        block_on(self.handle.set_tier(tier))
     }
 
     /// Stops the client and waits until it has stopped and its connection is closed. Succeeds if it

@@ -198,6 +198,7 @@ impl<M: Machine> Driver<M> {
             Poll::Ready(Some(Control::NetworkChanged)) => {
                 self.handle(Event::NetworkChanged { unix_time: Clock::unix_time() })
             }
+            Poll::Ready(Some(Control::SetTier(tier))) => self.handle(Event::SetTier(tier)),
             Poll::Ready(Some(Control::Shutdown(how))) => self.shutdown(how),
         }
         true

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::client::{
     Client, Config, Connectivity, Delivery, Lane, MemoryStore, MessageId, Outcome, Outgoing,
-    Progress, Registration, Shutdown, State, Stats, StopReason, Target,
+    Progress, Registration, Shutdown, State, Stats, StopReason, Target, Tier,
 };
 use nym_proto::identity::Identity;
 use nym_proto::message::SenderTag;
@@ -292,6 +292,12 @@ impl Handle {
     /// Tells the client that the platform resumed from sleep or that the network changed.
     pub async fn network_changed(&self) -> Result<(), Closed> {
         self.control(Control::NetworkChanged).await
+    }
+
+    /// Asks for another rate of emission. It changes within a minute, at an instant that is drawn, and no
+    /// sooner than ten minutes after the change before.
+    pub async fn set_tier(&self, tier: Tier) -> Result<(), Closed> {
+        self.control(Control::SetTier(tier)).await
     }
 
     /// Stops the client and waits until it has stopped and its connection is closed. Succeeds if it

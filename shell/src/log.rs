@@ -9,6 +9,10 @@ pub fn fact(fact: &Fact) {
         Fact::Connectivity(state) => info!(?state, "connectivity"),
         Fact::Degraded(degradation) => warn!("degraded: {degradation}"),
         Fact::Recovered(degradation) => info!("no longer: {degradation}"),
+        Fact::Tier(tier) => info!(?tier, "the rate of emission has changed"),
+        Fact::FailedOver { after } => {
+            warn!(?after, "the gateway was away; another one is used, the address changes");
+        }
         Fact::LoopHealth(health) => debug!(?health, "cover packets"),
         Fact::Address(address) => {
             info!("the gateway has accepted the client");

@@ -8,7 +8,7 @@ use async_channel::{Receiver, Sender};
 use nym_proto::address::Recipient;
 use nym_proto::client::{
     Connectivity, Fact, Lane, MemoryStore, MessageId, Outcome, Outgoing, Progress, Refused,
-    Registration, Shutdown, Stats, StopReason,
+    Registration, Shutdown, Stats, StopReason, Tier,
 };
 
 /// Facts of a client, oldest first. See [`Handle::events`](crate::Handle::events).
@@ -86,6 +86,7 @@ pub(crate) enum Control {
     Lane(Lane, Sender<LaneUsage>),
     Progress(MessageId, Sender<Option<Progress>>),
     NetworkChanged,
+    SetTier(Tier),
     Shutdown(Shutdown),
 }
 

@@ -129,6 +129,12 @@ impl Acks {
         }
     }
 
+    /// The mean interval of slots is another one from now on.
+    pub(super) fn set_slot(&mut self, slot: Duration) {
+        self.breaker.set_pace(slot.saturating_mul(PROBE_PACE));
+        self.recovery.pace = slot.saturating_mul(REPEAT_PACE);
+    }
+
     // ---- the link --------------------------------------------------------------------------
 
     /// No ack can arrive, or none of what was sent last: all timers stand still.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::LoopHealth;
+use super::config::Tier;
 use super::event::{ConnectionId, FetchId, Lane, MessageId, WsFrame};
 use super::state::Change;
 use crate::address::Recipient;
@@ -94,6 +95,8 @@ pub enum Wakeup {
     Actions,
     /// The next slot of the emission schedule.
     Slot,
+    /// What the next slot carries is to be built.
+    Prepare,
     /// An ack is overdue.
     Ack,
     /// A time-out or the end of a pause of the gateway connection.
@@ -299,6 +302,14 @@ pub enum Fact {
     /// The client has an address: the gateway is chosen and has accepted the client. Comes once
     /// per gateway.
     Address(Recipient),
+    /// Frames leave at the rate of this tier from now on.
+    Tier(Tier),
+    /// The gateway was away for too long: the client uses another one, and has another address as soon
+    /// as that one has accepted it.
+    FailedOver {
+        /// How long it was away.
+        after: Duration,
+    },
     /// Connecting to the gateway failed; the client tries again after the pause.
     ConnectionFailed {
         /// What went wrong.

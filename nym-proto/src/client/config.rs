@@ -19,6 +19,10 @@ pub struct Config {
     /// What was kept in earlier runs of this identity; a [`Registration`](super::Registration) alone
     /// will do. With [`GatewayChoice::Random`] the gateway used last is chosen again.
     pub state: State,
+    /// With [`GatewayChoice::Random`]: use another gateway when the one in use could not be reached, or
+    /// was not listed, for this long, though the directory answers. The client has another address then:
+    /// who knows only the old one cannot reach it any more. `None`: wait for the gateway for ever.
+    pub fail_over: Option<Duration>,
     /// Whether to insist on TLS towards the gateway.
     pub tls: TlsPolicy,
     /// Emission of frames.
@@ -41,6 +45,7 @@ impl Config {
             network,
             gateway: GatewayChoice::Random,
             state: State::new(),
+            fail_over: None,
             tls: TlsPolicy::Prefer,
             traffic: Traffic::default(),
             acks: AckConfig::default(),
@@ -101,7 +106,58 @@ impl Default for Traffic {
     }
 }
 
+/// How much traffic the client makes, whatever its user does: a choice between speed and cost. A
+/// change of tier shows on the link, so tiers are for habits, not for single messages. (protocol: client 6.8)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Tier {
+    /// 10 slots a second, for metered links and batteries.
+    Metered,
+    /// 50 slots a second.
+    #[default]
+    Normal,
+    /// 100 slots a second.
+    Fast,
+    /// 250 slots a second.
+    Fastest,
+}
+
+impl Tier {
+    /// All tiers, the slowest first.
+    pub const ALL: [Self; 4] = [Self::Metered, Self::Normal, Self::Fast, Self::Fastest];
+
+    /// The name it has for users: `metered`, `normal`, `fast` or `fastest`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metered => "metered",
+            Self::Normal => "normal",
+            Self::Fast => "fast",
+            Self::Fastest => "fastest",
+        }
+    }
+
+    /// Mean interval of the main stream.
+    #[must_use]
+    pub const fn main_interval(self) -> Duration {
+        match self {
+            Self::Metered => Duration::from_millis(100),
+            Self::Normal => Duration::from_millis(20),
+            Self::Fast => Duration::from_millis(10),
+            Self::Fastest => Duration::from_millis(4),
+        }
+    }
+}
+
 impl Traffic {
+    /// The same in another tier: the loop stream, if there is one, has a tenth of the main stream's
+    /// rate.
+    #[must_use]
+    pub fn in_tier(self, tier: Tier) -> Self {
+        let main_interval = tier.main_interval();
+        let loop_interval = self.loop_interval.map(|_| main_interval * 10);
+        Self { main_interval, loop_interval, ..self }
+    }
+
     /// The defaults without any cover. This gives up unobservability: frames leave only when the
     /// user sends.
     #[must_use]

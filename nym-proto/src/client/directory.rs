@@ -99,6 +99,8 @@ pub(super) struct Directory {
     stream: Stream,
     next_fetch: u64,
     failures: u32,
+    /// Answers in a row that were of no use.
+    unfit: u32,
     mismatches: u32,
     /// Refreshes in a row that brought nothing newer than an epoch that is over.
     stale: u32,
@@ -130,6 +132,7 @@ impl Directory {
             stream,
             next_fetch: 0,
             failures: 0,
+            unfit: 0,
             mismatches: 0,
             stale: 0,
             state,
@@ -168,12 +171,21 @@ impl Directory {
         self.tick(now);
     }
 
-    /// What came does not serve: look again soon.
-    pub(super) fn look_again(&mut self, now: Instant) {
+    /// What was fetched is of no use: another directory is asked, or the same one again, after a growing
+    /// pause. Returns the pause.
+    pub(super) fn look_again(&mut self, now: Instant) -> Duration {
+        let pause = self.pause_after(self.unfit);
+        self.unfit = self.unfit.saturating_add(1);
         if matches!(self.state, State::Waiting { .. }) {
-            let pause = self.next_pause();
+            self.base = (self.base + 1) % self.bases.len().max(1);
             self.state = State::Waiting { until: now + pause };
         }
+        pause
+    }
+
+    /// What was fetched was of use.
+    pub(super) const fn approve(&mut self) {
+        self.unfit = 0;
     }
 
     /// Nothing more is fetched.
@@ -288,8 +300,13 @@ impl Directory {
     }
 
     fn next_pause(&mut self) -> Duration {
-        let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX);
+        let pause = self.pause_after(self.failures);
         self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
+    fn pause_after(&mut self, failures: u32) -> Duration {
+        let pause = RETRY_MIN.saturating_mul(1 << failures.min(6)).min(RETRY_MAX);
         pause + self.stream.up_to(pause / 2)
     }
 }

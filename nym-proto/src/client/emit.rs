@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
+use super::Client;
 use super::acks::{FragmentKey, Transmission};
 use super::outbox::{Picked, Via};
 use super::outgoing::{Class, Destination};
 use super::replies::Purpose;
 use super::schedule::SlotKind;
-use super::{Client, WsFrame};
+use super::slot::{Content, ReadyFrame, SentFragment};
 use crate::address::Recipient;
 use crate::gateway::ForwardFrame;
 use crate::identity::IdentityKey;
@@ -50,39 +51,21 @@ impl Way {
 }
 
 impl Client {
-    /// Serves one slot. The first hop, and with it the size of the frame, is decided before the
-    /// content is looked at. (protocol: client 17.4)
-    pub(super) fn emit(&mut self, kind: SlotKind) {
-        let Some(topology) = self.topology.clone() else {
-            self.stats.slots_unused += 1;
-            return;
-        };
-        let first = topology.draw_first_hop(self.schedule.stream());
-        let Some(first) = first.filter(|_| self.can_emit()) else {
-            self.stats.slots_unused += 1;
-            return;
-        };
+    /// Builds what the next slot carries. The first hop, and with it the size of the frame, is decided
+    /// before the content is looked at. `None` if the slot is to stay empty, or nothing can be built.
+    /// (protocol: client 17.4)
+    pub(super) fn build_frame(&mut self, kind: SlotKind) -> Option<ReadyFrame> {
+        let topology = self.topology.clone()?;
+        let first = topology.draw_first_hop(self.schedule.stream())?;
         let picked = match kind {
             SlotKind::Main => self.pick(&topology, first),
             SlotKind::Loop => None,
         };
-        let is_filled =
-            picked.is_some_and(|picked| self.emit_fragment(&topology, first, picked).is_ok());
-        if is_filled || !(self.config.traffic.cover || kind == SlotKind::Loop) {
-            return;
+        let fragment = picked.and_then(|picked| self.build_fragment(&topology, first, picked));
+        if fragment.is_some() || !(self.config.traffic.cover || kind == SlotKind::Loop) {
+            return fragment;
         }
-        if self.emit_cover(&topology, first).is_err() {
-            self.stats.slots_unused += 1;
-        }
-    }
-
-    /// Decided by the link and the shell. Actions other than frames do not count: how many there are
-    /// depends on the application and on what was received.
-    fn can_emit(&self) -> bool {
-        self.session.is_ready()
-            && !self.is_blocked
-            && !self.session.is_choked()
-            && self.writes_queued < self.config.limits.actions_max.max(1)
+        self.build_cover(&topology, first).ok()
     }
 
     fn pick(&mut self, topology: &Topology, first: Hop) -> Option<Picked> {
@@ -106,62 +89,61 @@ impl Client {
         self.outbox.pick(&is_ready)
     }
 
-    /// Sends a fragment. If it cannot be built it counts as sent and lost, so that it comes up
+    /// Builds the packet of a fragment. If that fails it counts as sent and lost, so that it comes up
     /// again.
-    fn emit_fragment(
+    fn build_fragment(
         &mut self,
         topology: &std::sync::Arc<Topology>,
         first: Hop,
         picked: Picked,
-    ) -> Result<(), EmitError> {
+    ) -> Option<ReadyFrame> {
         let key = picked.key;
-        let message = self.outbox.get(key.message).ok_or(EmitError::Message)?;
-        let id = message.fragment_id(key.index).ok_or(EmitError::Message)?;
+        let message = self.outbox.get(key.message)?;
+        let id = message.fragment_id(key.index)?;
         let (destination, class) = (message.destination, message.class);
-        let sent = self.make_surbs(topology, key).and_then(|()| match destination {
+        let built = self.make_surbs(topology, key).and_then(|()| match destination {
             Destination::Known(recipient) => {
-                self.emit_forward(topology, first, &recipient, Some((key, id))).map(|_| ())
+                let built = self.build_along(topology, first, &recipient, Some((key, id)));
+                built.map(|(frame, expected, _)| (frame, expected))
             }
             Destination::Surbs(tag) => {
-                self.emit_reply(topology, first, &tag, purpose(class), (key, id))
+                self.build_answer(topology, first, &tag, purpose(class), (key, id))
             }
         });
-        if sent.is_err() {
-            let lost = Transmission { id, key, egress: None, expected: Duration::ZERO };
-            self.acks.sent(self.now, lost);
-        }
-        sent?;
-        self.stats.real_packets += 1;
-        self.stats.retransmissions += u64::from(picked.is_retransmission);
-        if let Destination::Surbs(tag) = destination {
-            self.stats.surbs_used += 1;
-            match class {
-                Class::Control => self.replies.peers.request_sent(self.now, &tag, key.message),
-                Class::Application(_) => self.ask_for_surbs(tag),
+        let egress = match destination {
+            Destination::Known(recipient) if built.is_ok() => Some(recipient.gateway),
+            _ => None,
+        };
+        match built {
+            Ok((frame, expected)) => {
+                let transmission = Transmission { id, key, egress, expected };
+                let is_retransmission = picked.is_retransmission;
+                let content = SentFragment { transmission, is_retransmission, destination, class };
+                Some(ReadyFrame { frame, content: Content::Fragment(content) })
+            }
+            Err(_) => {
+                let expected = Duration::ZERO;
+                self.acks.sent(self.now, Transmission { id, key, egress, expected });
+                None
             }
         }
-        Ok(())
     }
 
-    fn emit_cover(&mut self, topology: &Topology, first: Hop) -> Result<(), EmitError> {
+    fn build_cover(&mut self, topology: &Topology, first: Hop) -> Result<ReadyFrame, EmitError> {
         let own = self.address().ok_or(EmitError::Route)?;
-        let prefix = self.emit_forward(topology, first, &own, None)?;
-        if let Some(id) = prefix.first_chunk() {
-            self.health.sent(self.now, *id);
-        }
-        self.stats.cover_packets += 1;
-        Ok(())
+        let (frame, _, prefix) = self.build_along(topology, first, &own, None)?;
+        Ok(ReadyFrame { frame, content: Content::Cover(prefix) })
     }
 
-    /// Sends a packet along a route of ours: a fragment, whose ack is waited for from before it can
-    /// leave, or cover. Returns what the recipient's gateway will push first.
-    fn emit_forward(
+    /// Builds a packet along a route of ours: a fragment, or cover. Returns it with the expected round
+    /// trip, and what the recipient's gateway will push first.
+    fn build_along(
         &mut self,
         topology: &Topology,
         first: Hop,
         to: &Recipient,
         fragment: Option<(FragmentKey, FragmentId)>,
-    ) -> Result<[u8; CIPHER_PREFIX], EmitError> {
+    ) -> Result<(ForwardFrame, Duration, [u8; CIPHER_PREFIX]), EmitError> {
         let route = topology
             .route_via(first, &to.gateway, &mut self.streams.routes)
             .map_err(|_| EmitError::Route)?;
@@ -180,8 +162,8 @@ impl Client {
             None => None,
         };
         let size = self.config.traffic.packet_size;
-        let link = self.session.link().ok_or(EmitError::Route)?;
-        let mut frame = ForwardFrame::new(link.version, topology.rotation(), first.address, size);
+        let version = self.session.version().ok_or(EmitError::Route)?;
+        let mut frame = ForwardFrame::new(version, topology.rotation(), first.address, size);
         let prefix = build_forward(
             self.builder.as_mut(),
             size,
@@ -197,28 +179,18 @@ impl Client {
             frame.packet_mut(),
             &mut self.streams.packets,
         )?;
-        let expected = way.path().expected() + ack_way.path().expected();
-        let (connection, frame) =
-            (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
-        if let Some((key, id)) = fragment {
-            let egress = Some(to.gateway);
-            self.acks.sent(self.now, Transmission { id, key, egress, expected });
-        }
-        self.session.forwarded(self.now);
-        self.write(connection, WsFrame::Binary(frame));
-        Ok(prefix)
+        Ok((frame, way.path().expected() + ack_way.path().expected(), prefix))
     }
 
-    /// Sends a fragment with a SURB of a correspondent. Its ack is waited for from before it can
-    /// leave.
-    fn emit_reply(
+    /// Builds a fragment with a SURB of a correspondent. Returns it with the expected round trip.
+    fn build_answer(
         &mut self,
         topology: &Topology,
         first: Hop,
         tag: &SenderTag,
         purpose: Purpose,
         (key, id): (FragmentKey, FragmentId),
-    ) -> Result<(), EmitError> {
+    ) -> Result<(ForwardFrame, Duration), EmitError> {
         let (own, ack_way) = self.ack_way(topology)?;
         let ack = OwnAck {
             key: &self.identity.ack,
@@ -233,10 +205,10 @@ impl Client {
             .take(self.now, tag, first.address.encoded_len(), purpose)
             .ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
-        let link = self.session.link().ok_or(EmitError::Route)?;
+        let version = self.session.version().ok_or(EmitError::Route)?;
         // the ack inside leaves the recipient's gateway under the same word
         let rotation = rotation.or_unknown(topology.rotation());
-        let mut frame = ForwardFrame::new(link.version, rotation, surb.surb.first_hop(), size);
+        let mut frame = ForwardFrame::new(version, rotation, surb.surb.first_hop(), size);
         build_reply(
             self.builder.as_mut(),
             size,
@@ -249,13 +221,7 @@ impl Client {
             &mut self.streams.packets,
         )?;
         let forward = self.config.traffic.hop_delay.saturating_mul(SURB_DELAY_HOPS);
-        let expected = forward.saturating_add(ack_way.path().expected());
-        let (connection, frame) =
-            (link.connection, frame.seal_with(self.builder.as_ref(), link.key, link.nonce));
-        self.acks.sent(self.now, Transmission { id, key, egress: None, expected });
-        self.session.forwarded(self.now);
-        self.write(connection, WsFrame::Binary(frame));
-        Ok(())
+        Ok((frame, forward.saturating_add(ack_way.path().expected())))
     }
 
     /// Makes the SURBs a fragment contains. Their keys are stored before the packet can leave.

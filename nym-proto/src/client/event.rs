@@ -6,6 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::config::Tier;
 use crate::address::Recipient;
 use crate::message::SenderTag;
 use crate::time::UnixTime;
@@ -197,6 +198,10 @@ pub enum Event {
     },
     /// The application sends a message.
     Send(Outgoing),
+    /// The user wants another rate of emission. It changes at an instant that is drawn, within a minute,
+    /// and no sooner than ten minutes after the change before; [`Fact::Tier`](super::Fact::Tier) tells
+    /// when.
+    SetTier(Tier),
     /// The application drops a lane: its unfinished messages end as failed.
     CloseLane(Lane),
     /// The application has taken this many delivered messages, which makes room for more.

@@ -1,20 +1,36 @@
 //! Which topology and which gateway the client uses. (protocol: client 3, 4)
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::session::Gateway;
 use super::{Client, Fact, GatewayChoice, Network, SessionFailure, StopReason};
 use crate::entropy::Stream;
+use crate::identity::IdentityKey;
 use crate::topology::{Node, Topology};
 
+/// How long a gateway is tried that has never accepted the client.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+
 impl Client {
+    /// The gateway cannot be used. One of a fixed topology, or one that was asked for and speaks another
+    /// version, is final; otherwise the directory may have lied, and is asked again.
     pub(super) fn on_unusable(&mut self, failure: SessionFailure) {
         let failed = self.own_gateway.take().map(|(node, _)| node.identity);
         self.unusable.extend(failed);
         self.was_up = false;
-        if matches!(self.config.gateway, GatewayChoice::Given(_)) || !self.choose_gateway() {
-            self.stop(StopReason::NoGateway(failure));
+        let is_random = self.config.gateway == GatewayChoice::Random;
+        if is_random && self.choose_gateway(None) {
+            return;
         }
+        let is_final = matches!(self.config.network, Network::Fixed(_))
+            || (!is_random && failure != SessionFailure::WrongIdentity);
+        if is_final {
+            return self.stop(StopReason::NoGateway(failure));
+        }
+        self.unusable.clear();
+        let retry_in = self.directory.look_again(self.now);
+        self.report(Fact::ConnectionFailed { failure, retry_in });
     }
 
     /// Refuses a network in which no message could ever be sent.
@@ -35,14 +51,17 @@ impl Client {
         let topology = self.pin_gateway(topology);
         let (epoch, nodes) = (topology.epoch(), topology.nodes().len());
         self.topology = Some(topology);
+        self.topology_at = self.now;
         self.report(Fact::Topology { epoch, nodes, refused });
         if self.session.gateway().is_some() {
             self.refresh_gateway();
-        } else if !self.choose_gateway() {
+        } else if !self.choose_gateway(None) {
             self.report(Fact::NoGateway);
             match (&self.config.network, self.config.gateway) {
                 // it may be listed again before long
-                (Network::Directory(_), _) => self.directory.look_again(self.now),
+                (Network::Directory(_), _) => {
+                    self.directory.look_again(self.now);
+                }
                 (Network::Fixed(_), GatewayChoice::Given(identity)) => {
                     self.stop(StopReason::UnknownGateway(identity));
                 }
@@ -93,8 +112,41 @@ impl Client {
         self.topology.as_ref().is_some_and(is_over)
     }
 
-    /// Chooses a gateway and connects to it. False if there is none to choose.
-    fn choose_gateway(&mut self) -> bool {
+    /// Replaces a gateway that has been away for too long. One that has never accepted the client is
+    /// replaced without being asked to: no address is lost with it.
+    pub(super) fn watch_gateway(&mut self) {
+        let is_lost = !self.session.is_ready() || self.is_unlisted;
+        let Some(gateway) = self.session.gateway().filter(|_| is_lost).map(|g| g.identity) else {
+            self.gateway_lost_at = None;
+            return;
+        };
+        let since = *self.gateway_lost_at.get_or_insert(self.now);
+        let after = self.now.since(since);
+        let patience = match self.session.is_registered() {
+            true => self.config.fail_over,
+            false => Some(FIRST_PATIENCE),
+        };
+        // without an answer from the directory it may be our own link that is dead
+        let is_online =
+            self.topology_at > since || matches!(self.config.network, Network::Fixed(_));
+        let is_free = self.config.gateway == GatewayChoice::Random;
+        if is_free && is_online && patience.is_some_and(|patience| after >= patience) {
+            self.fail_over(gateway, after);
+        }
+    }
+
+    fn fail_over(&mut self, gateway: IdentityKey, after: Duration) {
+        self.gateway_lost_at = None;
+        if self.choose_gateway(Some(gateway)) {
+            self.was_up = false;
+            self.is_unlisted = false;
+            self.replies.moved(self.now);
+            self.report(Fact::FailedOver { after });
+        }
+    }
+
+    /// Chooses a gateway, other than `not_this`, and connects to it. False if there is none to choose.
+    fn choose_gateway(&mut self, not_this: Option<IdentityKey>) -> bool {
         let Some(topology) = self.topology.clone() else {
             return true;
         };
@@ -104,7 +156,10 @@ impl Client {
             GatewayChoice::Random => {
                 let mut candidates =
                     topology.candidates(self.config.min_performance, self.config.tls);
-                candidates.retain(|node| !self.unusable.contains(&node.identity));
+                candidates.retain(|node| {
+                    !self.unusable.contains(&node.identity) && Some(node.identity) != not_this
+                });
+                let kept = kept.filter(|_| not_this.is_none());
                 let kept =
                     kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
                 let drawn = draw_weighted(&candidates, &mut self.streams.link);

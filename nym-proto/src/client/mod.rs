@@ -22,6 +22,7 @@ mod replies;
 mod restore;
 mod schedule;
 mod session;
+mod slot;
 mod state;
 mod stats;
 mod suite;
@@ -51,6 +52,7 @@ use self::outgoing::OutgoingMessage;
 use self::replies::Replies;
 use self::schedule::Schedule;
 use self::session::{Session, SessionOutput};
+use self::slot::NextSlot;
 use self::state::{Entry, EntryKey, Journal};
 use crate::address::Recipient;
 use crate::entropy::{Entropy, Purpose, Stream};
@@ -80,6 +82,7 @@ pub struct Client {
     streams: Streams,
     now: Instant,
     schedule: Schedule,
+    next_slot: NextSlot,
     outbox: Outbox,
     acks: Acks,
     inbox: Inbox,
@@ -89,8 +92,12 @@ pub struct Client {
     topology: Option<Arc<Topology>>,
     /// Last known details of our gateway, with the rotation its key belongs to.
     own_gateway: Option<(Node, u32)>,
+    /// When the topology in use came.
+    topology_at: Instant,
     /// The topology does not list our gateway.
     is_unlisted: bool,
+    /// Since when our gateway cannot be used, or is not listed.
+    gateway_lost_at: Option<Instant>,
     /// Gateways that turned out unusable.
     unusable: Vec<IdentityKey>,
     health: Health,
@@ -210,7 +217,12 @@ impl Client {
         let route_delay = config.traffic.hop_delay.saturating_mul(MIX_HOPS);
         let health = Health::new(route_delay, config.limits.loops_max);
         let mut client = Self {
-            schedule: Schedule::new(&config.traffic, entropy.stream(Purpose::Schedule), pacer),
+            schedule: Schedule::new(
+                &config.traffic,
+                (entropy.stream(Purpose::Schedule), entropy.stream(Purpose::Tiers)),
+                pacer,
+            ),
+            next_slot: NextSlot::Open,
             outbox: Outbox::new(
                 &config.limits,
                 config.traffic.packet_size,
@@ -249,7 +261,9 @@ impl Client {
             now,
             topology: None,
             own_gateway: None,
+            topology_at: now,
             is_unlisted: false,
+            gateway_lost_at: None,
             unusable: Vec::new(),
             health,
             link_state: Connectivity::Offline,
@@ -302,6 +316,7 @@ impl Client {
         if self.link_deadline().is_some_and(|due| due + ASLEEP <= now) {
             self.look_around(now);
         }
+        let is_tick = matches!(event, Event::Tick);
         let result = match event {
             Event::Send(message) => self.accept(message),
             other => {
@@ -309,7 +324,7 @@ impl Client {
                 Ok(())
             }
         };
-        self.work();
+        self.work(is_tick);
         result
     }
 
@@ -338,6 +353,7 @@ impl Client {
                     self.end(key, Outcome::Failed(FailReason::LaneClosed));
                 }
             }
+            Event::SetTier(tier) => self.schedule.set_tier(now, tier),
             Event::Taken(messages) => {
                 self.inbox.taken(messages, self.config.limits.delivery_window)
             }
@@ -397,6 +413,7 @@ impl Client {
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         [
             (self.schedule.deadline(), Wakeup::Slot),
+            (self.prepare_at(), Wakeup::Prepare),
             (self.acks.deadline(), Wakeup::Ack),
             (self.session.deadline(), Wakeup::Session),
             (self.directory.deadline(), Wakeup::Directory),
@@ -476,9 +493,21 @@ impl Client {
         self.topology.as_ref()
     }
 
+    /// How long ago the topology in use came, as of the last event.
+    #[must_use]
+    pub fn topology_age(&self) -> Option<Duration> {
+        self.topology.as_ref().map(|_| self.now.since(self.topology_at))
+    }
+
+    /// How frames are emitted at present.
+    #[must_use]
+    pub const fn traffic(&self) -> &Traffic {
+        &self.config.traffic
+    }
+
     // ---- what time brings ------------------------------------------------------------------
 
-    fn work(&mut self) {
+    fn work(&mut self, is_tick: bool) {
         let now = self.now;
         if self.is_stopped {
             return;
@@ -496,8 +525,8 @@ impl Client {
         if self.next_housekeeping <= now {
             self.housekeeping();
         }
-        if let Some(kind) = self.schedule.poll(now) {
-            self.emit(kind);
+        if is_tick {
+            self.serve_slots();
         }
         self.pass_on();
         self.say_writable();
@@ -548,6 +577,7 @@ impl Client {
             SessionOutput::Up => self.on_up(),
             SessionOutput::Down => {
                 self.is_blocked = false;
+                self.drop_next_slot();
                 self.acks.pause(self.now);
                 self.health.interrupted();
             }
@@ -581,6 +611,7 @@ impl Client {
     fn on_up(&mut self) {
         let now = self.now;
         self.stats.sessions += 1;
+        self.directory.approve();
         if let Some(address) = self.address().filter(|_| !self.was_up) {
             self.was_up = true;
             self.report(Fact::Address(address));

@@ -233,6 +233,11 @@ impl Session {
         }
     }
 
+    /// True if the gateway in use has accepted the client, now or in an earlier run.
+    pub(super) const fn is_registered(&self) -> bool {
+        self.registration.is_some()
+    }
+
     pub(super) const fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
     }

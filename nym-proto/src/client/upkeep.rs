@@ -76,13 +76,16 @@ impl Client {
     }
 
     pub(super) fn needs_housekeeping(&self) -> bool {
-        !self.outbox.is_empty() || self.schedule.deadline().is_some()
+        !self.outbox.is_empty()
+            || self.schedule.deadline().is_some()
+            || self.session.gateway().is_some()
     }
 
     pub(super) fn housekeeping(&mut self) {
         let now = self.now;
         self.next_housekeeping = now + HOUSEKEEPING;
         self.replies.expire(now);
+        self.watch_gateway();
         let is_working =
             self.session.is_ready() && !self.is_blocked && !self.session.is_silent(now);
         if let Some(health) = self.health.tick(now, is_working) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nym_proto::client::{DeliveryOrigin, Event, Lane, MessageId, Outgoing, Target};
+use nym_proto::client::{
+    DeliveryOrigin, Event, Fact, Lane, MessageId, Outgoing, Target, Tier, Wakeup,
+};
 use nym_proto::time::Instant;
 
 use crate::world::World;
@@ -162,13 +164,99 @@ fn a_slot_is_served_although_the_application_causes_many_actions_at_the_same_tim
             world.send(0, id, target.clone(), "x").unwrap();
         }
         // the application's event and the next slot come together
-        let deadline = world.hosts[0].machine.next_deadline().unwrap();
-        assert_eq!(deadline.why, nym_proto::client::Wakeup::Slot);
-        world.now = deadline.at;
+        world.now = due_slot(&mut world);
         world.event(0, Event::CloseLane(Lane::General));
         world.run_for(Duration::from_secs(1));
         assert_eq!(world.hosts[0].outcomes.len(), messages as usize);
         world.hosts[0].written.clone()
     };
     assert_eq!(run(0), run(50));
+}
+
+#[test]
+fn no_event_but_a_tick_makes_a_frame_leave() {
+    let mut world = World::with_two_clients(49);
+    let target = Target::Plain(world.address(1));
+    world.now = due_slot(&mut world) + Duration::from_millis(2);
+    let before = world.hosts[0].written.len();
+    world.send(0, 1, target, "x").unwrap();
+    world.event(0, Event::CloseLane(Lane::General));
+    world.push(0, &[7; 21]);
+    assert_eq!(world.hosts[0].written.len(), before);
+    world.event(0, Event::Tick);
+    assert_eq!(world.hosts[0].written.len(), before + 1);
+}
+
+#[test]
+fn what_a_slot_carries_is_built_in_a_call_before_it() {
+    let mut world = World::with_two_clients(50);
+    let target = Target::Anonymous { recipient: world.address(1), surbs: 4 };
+    world.send(0, 1, target, "x").unwrap();
+    let stats = |world: &World| *world.hosts[0].machine.stats();
+    world.run_until_true(RUN, "the SURBs are made", |world| stats(world).surbs_made > 0);
+    assert_eq!(stats(&world).real_packets, 0, "the packet waits for its slot");
+    let cover = stats(&world).cover_packets;
+    world.run_until_true(RUN, "it leaves", |world| stats(world).real_packets > 0);
+    assert_eq!(stats(&world).cover_packets, cover, "in the next slot");
+}
+
+#[test]
+fn a_message_that_ends_after_its_packet_was_built_is_not_waited_for() {
+    let mut world = World::with_two_clients(51);
+    let target = Target::Anonymous { recipient: world.address(1), surbs: 4 };
+    world.send(0, 1, target, "x").unwrap();
+    world.run_until_true(RUN, "it is built", |world| world.hosts[0].machine.stats().surbs_made > 0);
+    world.event(0, Event::CloseLane(Lane::General));
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.hosts[0].outcomes.len(), 1);
+    assert_eq!(world.hosts[0].machine.in_flight(), 0);
+    assert_eq!(world.hosts[0].machine.stats().retransmissions, 0);
+}
+
+#[test]
+fn what_was_built_for_a_connection_that_broke_comes_up_again() {
+    let mut world = World::with_two_clients(52);
+    let target = Target::Anonymous { recipient: world.address(1), surbs: 4 };
+    world.send(0, 1, target, "x").unwrap();
+    world.run_until_true(RUN, "it is built", |world| world.hosts[0].machine.stats().surbs_made > 0);
+    world.cut(0);
+    world.run_until_true(RUN, "it arrives", |world| !world.hosts[1].delivered.is_empty());
+}
+
+#[test]
+fn a_change_of_tier_comes_at_its_own_time_whatever_the_application_does() {
+    let run = |is_busy: bool| {
+        let mut world = World::with_two_clients(53);
+        world.event(0, Event::SetTier(Tier::Fast));
+        for step in 0..900 {
+            if is_busy {
+                converse(&mut world, step);
+            }
+            world.run_for(Duration::from_millis(100));
+        }
+        assert!(world.hosts[0].facts.contains(&Fact::Tier(Tier::Fast)));
+        assert_eq!(world.hosts[0].machine.traffic().main_interval, Duration::from_millis(10));
+        world.hosts[0].written.clone()
+    };
+    let idle = run(false);
+    let in_second = |second: u64| {
+        let from = Instant::START + Duration::from_secs(second);
+        idle.iter()
+            .filter(|(at, _)| at.since(from) < Duration::from_secs(10) && *at >= from)
+            .count()
+    };
+    assert!((950..1250).contains(&in_second(75)), "{}", in_second(75));
+    assert_eq!(idle, run(true));
+}
+
+/// Lets the world go on until nothing but the next slot is awaited of the first client.
+fn due_slot(world: &mut World) -> Instant {
+    loop {
+        let deadline = world.hosts[0].machine.next_deadline().unwrap();
+        if deadline.why == Wakeup::Slot {
+            return deadline.at;
+        }
+        world.now = world.now.max(deadline.at);
+        world.event(0, Event::Tick);
+    }
 }

@@ -448,3 +448,91 @@ fn a_gateway_that_grants_no_bandwidth_is_reported() {
         w.hosts[0].machine.connectivity() == Connectivity::Ready
     });
 }
+
+/// A client with a free choice of gateway, and the number of the one it chose.
+fn with_a_free_choice(seed: u8, fail_over: Option<Duration>) -> (World, usize) {
+    let mut world = World::new(seed);
+    let mut config = world.config(0);
+    (config.gateway, config.fail_over) = (GatewayChoice::Random, fail_over);
+    world.add(config, seed + 1);
+    world.run_for(Duration::from_secs(1));
+    let address = world.address(0);
+    let chosen = world.gateways.iter().position(|g| *g.identity.public() == address.gateway);
+    let chosen = chosen.unwrap();
+    world.add(world.config(1 - chosen), seed + 2);
+    world.run_for(Duration::from_secs(1));
+    (world, chosen)
+}
+
+#[test]
+fn with_fail_over_a_gateway_that_is_away_is_replaced_and_the_address_changes() {
+    let (mut world, chosen) = with_a_free_choice(140, Some(2 * MINUTE));
+    let before = world.address(0);
+    world.gateways[chosen].is_up = false;
+    world.cut(0);
+    world.run_for(MINUTE);
+    assert_eq!(world.address(0), before);
+    world.run_for(2 * MINUTE);
+    let after = world.address(0);
+    assert_eq!(after.gateway, *world.gateways[1 - chosen].identity.public());
+    assert_eq!((after.identity, after.encryption), (before.identity, before.encryption));
+    let told = |fact: &Fact| matches!(fact, Fact::FailedOver { after } if *after >= 2 * MINUTE);
+    assert!(world.hosts[0].facts.iter().any(told));
+    world.send(1, 1, Target::Plain(after), "found you").unwrap();
+    world.run_until_true(MINUTE, "it arrives", |world| !world.hosts[0].delivered.is_empty());
+}
+
+#[test]
+fn after_a_fail_over_correspondents_get_surbs_that_lead_to_the_new_address() {
+    let (mut world, chosen) = with_a_free_choice(150, Some(MINUTE));
+    let bob = world.address(1);
+    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 10 }, "hello").unwrap();
+    world.run_until_true(MINUTE, "it arrives", |world| !world.hosts[1].delivered.is_empty());
+    world.gateways[chosen].is_up = false;
+    world.cut(0);
+    world.run_for(4 * MINUTE);
+    let nym_proto::client::DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin
+    else {
+        panic!("not anonymous");
+    };
+    world.send(1, 2, Target::Reply(tag), "still there?").unwrap();
+    world.run_until_true(10 * MINUTE, "the reply arrives", |world| {
+        !world.hosts[0].delivered.is_empty()
+    });
+}
+
+#[test]
+fn without_fail_over_the_client_waits_for_its_gateway() {
+    let (mut world, chosen) = with_a_free_choice(160, None);
+    let before = world.address(0);
+    world.gateways[chosen].is_up = false;
+    world.cut(0);
+    world.run_for(60 * MINUTE);
+    world.gateways[chosen].is_up = true;
+    world.run_for(2 * MINUTE);
+    assert_eq!(world.address(0), before);
+    assert!(world.hosts[0].machine.connectivity().is_up());
+}
+
+#[test]
+fn a_gateway_that_never_answered_is_replaced_after_a_minute() {
+    let (world, chosen) = with_a_free_choice(170, None);
+    drop(world);
+    let mut world = World::new(170);
+    let mut config = world.config(0);
+    config.gateway = GatewayChoice::Random;
+    world.gateways[chosen].is_up = false;
+    world.add(config, 171);
+    world.run_for(50 * Duration::from_secs(1));
+    assert_eq!(world.hosts[0].address, None);
+    world.run_for(MINUTE);
+    assert_eq!(world.address(0).gateway, *world.gateways[1 - chosen].identity.public());
+}
+
+#[test]
+fn the_age_of_the_topology_is_known() {
+    let mut world = World::with_two_clients(180);
+    world.run_for(5 * MINUTE);
+    let age = world.hosts[0].machine.topology_age().unwrap();
+    assert!(age >= 5 * MINUTE && age < 6 * MINUTE, "{age:?}");
+}

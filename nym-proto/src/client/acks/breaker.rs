@@ -55,6 +55,11 @@ impl Breaker {
         }
     }
 
+    /// Probes are at least this far apart from now on.
+    pub(super) const fn set_pace(&mut self, pace: Duration) {
+        self.pace = pace;
+    }
+
     /// A packet to this gateway has not been acknowledged in time.
     pub(super) fn lost(&mut self, now: Instant, egress: &IdentityKey) {
         if !self.egresses.contains_key(egress) && self.egresses.len() >= EGRESSES_MAX {

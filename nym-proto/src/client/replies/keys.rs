@@ -170,6 +170,14 @@ impl Keys {
         }
     }
 
+    /// Drops all of them.
+    pub(super) fn clear(&mut self) {
+        while let Some((digest, _)) = self.keys.first_key_value() {
+            let digest = *digest;
+            self.remove(&digest);
+        }
+    }
+
     /// What has to be kept.
     pub(super) const fn journal(&mut self) -> &mut Journal {
         &mut self.journal

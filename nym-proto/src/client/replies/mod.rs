@@ -5,6 +5,8 @@
 //! correspondent ([`Peers`]), spend them on replies, and ask for more before they run out: the last
 //! ones are reserved for asking.
 
+use core::time::Duration;
+
 mod contacts;
 mod keys;
 mod peers;
@@ -28,6 +30,9 @@ use crate::message::{ReplyDigest, ReplyKey};
 use crate::time::{Instant, UnixTime};
 use crate::topology::Topology;
 use crate::topology::directory::KeyRotationInfo;
+
+/// Time in which correspondents are given SURBs that lead to a new address.
+const MOVE_SPREAD: Duration = Duration::from_secs(60);
 
 /// What a reply key tells about the packet it opens.
 #[derive(Debug)]
@@ -98,6 +103,14 @@ impl Replies {
             let spread = info.epoch_duration / 4;
             self.contacts.renew(now, spread, |contact| keys.outstanding(now, contact) > 0);
         }
+    }
+
+    /// The client has another address from now on: the SURBs it gave out lead nowhere. Those who had
+    /// some get new ones.
+    pub(super) fn moved(&mut self, now: Instant) {
+        let keys = &self.keys;
+        self.contacts.renew(now, MOVE_SPREAD, |contact| keys.outstanding(now, contact) > 0);
+        self.keys.clear();
     }
 
     /// True while nodes accept packets made with keys of this rotation, as far as is known.

@@ -33,12 +33,11 @@ const CLAIM_AT: i64 = 100_000_000;
 const CLAIM_AGAIN: Duration = Duration::from_secs(60);
 const CLAIM_AGAIN_MAX: Duration = Duration::from_secs(1800);
 
-/// The key and version packets are sealed with while the session is ready.
+/// The connection packets leave on, and the key they are sealed with while the session is ready.
 #[derive(Debug)]
 pub(in crate::client) struct Link<'a> {
     pub(in crate::client) connection: ConnectionId,
     pub(in crate::client) key: &'a SharedKey,
-    pub(in crate::client) version: ProtocolVersion,
     pub(in crate::client) nonce: [u8; 12],
 }
 
@@ -135,7 +134,15 @@ impl Session {
             return None;
         };
         let nonce = self.stream.bytes();
-        Some(Link { connection: self.connection, key: &ready.key, version: ready.version, nonce })
+        Some(Link { connection: self.connection, key: &ready.key, nonce })
+    }
+
+    /// The version packets are framed in. `None` unless ready.
+    pub(in crate::client) const fn version(&self) -> Option<ProtocolVersion> {
+        match &self.state {
+            State::Ready(ready) => Some(ready.version),
+            _ => None,
+        }
     }
 
     /// A packet was written on the link.

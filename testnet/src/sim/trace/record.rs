@@ -58,6 +58,10 @@ pub(in crate::sim) fn event(event: &Event, f: &mut dyn Fields) {
             kind("close_lane");
             lane(*closed, f);
         }
+        Event::SetTier(tier) => {
+            kind("set_tier");
+            f.text("tier", tier.name());
+        }
         Event::Taken(messages) => {
             kind("taken");
             f.word("messages", u64::from(*messages));
@@ -213,6 +217,8 @@ fn fact(fact: &Fact, f: &mut dyn Fields) {
         Fact::Recovered(what) => f.text("recovered", &what.to_string()),
         Fact::LoopHealth(health) => loop_health(health, f),
         Fact::Address(address) => f.text("address", &address.to_string()),
+        Fact::Tier(tier) => f.text("tier", tier.name()),
+        Fact::FailedOver { after } => f.word("failed_over_after", nanos(*after)),
         Fact::ConnectionFailed { failure, retry_in } => {
             f.text("connection_failed", &failure.to_string());
             f.word("retry_in", nanos(*retry_in));

@@ -6,7 +6,7 @@ use super::Client;
 use super::acks::{FragmentKey, Transmission};
 use super::outbox::{Picked, Via};
 use super::outgoing::{Class, Destination};
-use super::replies::Purpose;
+use super::replies::{Order, Purpose};
 use super::schedule::SlotKind;
 use super::slot::{Content, ReadyFrame, SentFragment};
 use crate::address::Recipient;
@@ -107,7 +107,11 @@ impl Client {
                 built.map(|(frame, expected, _)| (frame, expected))
             }
             Destination::Surbs(tag) => {
-                self.build_answer(topology, first, &tag, purpose(class), (key, id))
+                let order = match picked.is_retransmission {
+                    true => Order::NewestFirst,
+                    false => Order::OldestFirst,
+                };
+                self.build_answer(topology, first, &tag, (purpose(class), order), (key, id))
             }
         });
         let egress = match destination {
@@ -188,7 +192,7 @@ impl Client {
         topology: &Topology,
         first: Hop,
         tag: &SenderTag,
-        purpose: Purpose,
+        use_as: (Purpose, Order),
         (key, id): (FragmentKey, FragmentId),
     ) -> Result<(ForwardFrame, Duration), EmitError> {
         let (own, ack_way) = self.ack_way(topology)?;
@@ -202,7 +206,7 @@ impl Client {
         let (surb, rotation): (ReplySurb, KeyRotation) = self
             .replies
             .peers
-            .take(self.now, tag, first.address.encoded_len(), purpose)
+            .take(self.now, tag, first.address.encoded_len(), use_as)
             .ok_or(EmitError::Surb)?;
         let size = self.config.traffic.packet_size;
         let version = self.session.version().ok_or(EmitError::Route)?;

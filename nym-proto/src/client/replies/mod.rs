@@ -18,7 +18,7 @@ use self::contacts::Contacts;
 pub(super) use self::contacts::Gift;
 use self::keys::Keys;
 use self::peers::Peers;
-pub(super) use self::peers::{Ask, KeptSurb, Purpose};
+pub(super) use self::peers::{Ask, KeptSurb, Order, Purpose};
 use self::rotations::Rotations;
 use super::config::ReplyConfig;
 use super::state::{Change, Entry, EntryKey, Journal, SurbBytes};

@@ -76,6 +76,15 @@ pub(in crate::client) enum Purpose {
     Request,
 }
 
+/// Which of the SURBs held is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::client) enum Order {
+    /// The oldest, which do not keep: for a first transmission.
+    OldestFirst,
+    /// The newest: for what was lost, as the oldest may lead nowhere any more.
+    NewestFirst,
+}
+
 /// How many SURBs to ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::client) struct Ask {
@@ -271,23 +280,23 @@ impl Peers {
     ) -> bool {
         self.peers.get(tag).is_some_and(|peer| {
             (purpose == Purpose::Request || peer.surbs.len() > self.config.reserve)
-                && self.position(now, peer, address_len).is_some()
+                && self.position(now, peer, address_len, Order::OldestFirst).is_some()
         })
     }
 
     /// Takes a SURB whose first hop's address has the given length, so that the frame has the size
-    /// the slot was given. Those of an old rotation go first, they do not keep.
+    /// the slot was given.
     pub(in crate::client) fn take(
         &mut self,
         now: Instant,
         tag: &SenderTag,
         address_len: usize,
-        purpose: Purpose,
+        (purpose, order): (Purpose, Order),
     ) -> Option<(ReplySurb, KeyRotation)> {
         if !self.can_take(now, tag, address_len, purpose) {
             return None;
         }
-        let index = self.position(now, self.peers.get(tag)?, address_len)?;
+        let index = self.position(now, self.peers.get(tag)?, address_len, order)?;
         let peer = self.peers.get_mut(tag)?;
         let held = peer.surbs.remove(index)?;
         give_back(&mut peer.surbs);
@@ -299,10 +308,20 @@ impl Peers {
         Some((held.surb, held.stamp))
     }
 
-    fn position(&self, now: Instant, peer: &Peer, address_len: usize) -> Option<usize> {
-        peer.surbs.iter().position(|held| {
+    fn position(
+        &self,
+        now: Instant,
+        peer: &Peer,
+        address_len: usize,
+        order: Order,
+    ) -> Option<usize> {
+        let fits = |held: &HeldSurb| {
             held.surb.surb.first_hop().encoded_len() == address_len && !self.is_dead(now, held)
-        })
+        };
+        match order {
+            Order::OldestFirst => peer.surbs.iter().position(fits),
+            Order::NewestFirst => peer.surbs.iter().rposition(fits),
+        }
     }
 
     fn is_dead(&self, now: Instant, held: &HeldSurb) -> bool {

@@ -66,11 +66,21 @@ fn surbs_grow_old_even_if_their_correspondent_keeps_writing() {
 fn data_leaves_the_reserve_alone_and_requests_use_it_up() {
     let mut peers = peers(Limits::default());
     store(&mut peers, at(0), 1, 7);
-    let mut take = |purpose| peers.take(at(1), &TAG, LEN, purpose).is_some();
+    let mut take = |purpose| peers.take(at(1), &TAG, LEN, (purpose, Order::OldestFirst)).is_some();
     assert!(take(Purpose::Data) && take(Purpose::Data));
     assert!(!take(Purpose::Data));
     assert!((0..5).all(|_| take(Purpose::Request)));
     assert!(!take(Purpose::Request));
+}
+
+#[test]
+fn what_was_lost_is_repeated_with_the_newest_surb() {
+    let mut peers = peers(Limits::default());
+    peers.store(at(0), TAG, list(20, KeyRotation::Odd), false);
+    peers.store(at(1), TAG, list(20, KeyRotation::Even), false);
+    let mut take = |order| peers.take(at(2), &TAG, LEN, (Purpose::Data, order)).unwrap().1;
+    let (first, again) = (take(Order::OldestFirst), take(Order::NewestFirst));
+    assert_eq!((first, again), (KeyRotation::Odd, KeyRotation::Even));
 }
 
 #[test]
@@ -111,14 +121,14 @@ fn heavy_use_asks_ahead_of_exhaustion() {
     assert_eq!(peers.poll_request(at(0), &TAG, 1), None);
     for n in 0..200 {
         let now = at(1) + Duration::from_millis(50) * n;
-        assert!(peers.take(now, &TAG, LEN, Purpose::Data).is_some());
+        assert!(peers.take(now, &TAG, LEN, (Purpose::Data, Order::OldestFirst)).is_some());
     }
     // twenty a second for a round trip of four and a margin of three seconds
     let ask = peers.poll_request(at(11), &TAG, 0);
     assert_eq!(ask, None, "100 are enough at the beginning of the average");
     for n in 0..50 {
         let now = at(11) + Duration::from_millis(50) * n;
-        assert!(peers.take(now, &TAG, LEN, Purpose::Data).is_some());
+        assert!(peers.take(now, &TAG, LEN, (Purpose::Data, Order::OldestFirst)).is_some());
     }
     let ask = peers.poll_request(at(14), &TAG, 0).unwrap();
     assert!(!ask.is_from_reserve && ask.amount >= 20, "{ask:?}");
@@ -190,10 +200,10 @@ fn old_surbs_go_first_while_they_are_alive_and_are_never_used_when_dead() {
     peers.store(at(2001), TAG, list(2, KeyRotation::Even), false);
     // an old one comes late
     peers.store(at(2002), TAG, list(1, KeyRotation::Odd), false);
-    let taken = peers.take(at(2003), &TAG, LEN, Purpose::Request).unwrap();
+    let taken = peers.take(at(2003), &TAG, LEN, (Purpose::Request, Order::OldestFirst)).unwrap();
     assert_eq!(taken.1, KeyRotation::Odd);
     peers.store(at(2004), TAG, list(1, KeyRotation::Odd), false);
-    let taken = peers.take(at(3000), &TAG, LEN, Purpose::Request).unwrap();
+    let taken = peers.take(at(3000), &TAG, LEN, (Purpose::Request, Order::OldestFirst)).unwrap();
     assert_eq!(taken.1, KeyRotation::Even);
     peers.expire(at(3000));
     assert_eq!(held(&peers, 1), 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nym_proto::client::{
-    Connectivity, Degradation, Event, Fact, FailReason, GatewayChoice, MessageId, Outcome,
+    Config, Connectivity, Degradation, Event, Fact, FailReason, GatewayChoice, MessageId, Outcome,
     RefusedReason, SessionFailure, Shutdown, StopReason, Target,
 };
 use nym_proto::identity::IdentityKeyPair;
@@ -449,17 +449,25 @@ fn a_gateway_that_grants_no_bandwidth_is_reported() {
     });
 }
 
+/// With few slots, so that hours do not take long.
+fn quiet(world: &World, gateway: usize) -> Config {
+    let mut config = world.config(gateway);
+    (config.traffic.main_interval, config.traffic.loop_interval) =
+        (Duration::from_millis(500), None);
+    config
+}
+
 /// A client with a free choice of gateway, and the number of the one it chose.
 fn with_a_free_choice(seed: u8, fail_over: Option<Duration>) -> (World, usize) {
     let mut world = World::new(seed);
-    let mut config = world.config(0);
+    let mut config = quiet(&world, 0);
     (config.gateway, config.fail_over) = (GatewayChoice::Random, fail_over);
     world.add(config, seed + 1);
     world.run_for(Duration::from_secs(1));
     let address = world.address(0);
     let chosen = world.gateways.iter().position(|g| *g.identity.public() == address.gateway);
     let chosen = chosen.unwrap();
-    world.add(world.config(1 - chosen), seed + 2);
+    world.add(quiet(&world, 1 - chosen), seed + 2);
     world.run_for(Duration::from_secs(1));
     (world, chosen)
 }
@@ -519,7 +527,7 @@ fn a_gateway_that_never_answered_is_replaced_after_a_minute() {
     let (world, chosen) = with_a_free_choice(170, None);
     drop(world);
     let mut world = World::new(170);
-    let mut config = world.config(0);
+    let mut config = quiet(&world, 0);
     config.gateway = GatewayChoice::Random;
     world.gateways[chosen].is_up = false;
     world.add(config, 171);

@@ -219,6 +219,11 @@ impl Acks {
         self.breaker.returned(None);
     }
 
+    /// True while the fragment has no ack.
+    pub(super) fn is_pending(&self, id: &FragmentId) -> bool {
+        self.pending.contains_key(id)
+    }
+
     /// A fragment that is overdue, if one is. Its timer is stopped until it is sent again.
     pub(super) fn poll_overdue(&mut self, now: Instant) -> Option<Overdue> {
         if !self.clock.is_running() {

@@ -129,6 +129,8 @@ pub(crate) struct Unwrapper {
     ring: KeyRing,
     schedule: KeySchedule,
     wall: WallClock,
+    /// The keys are up to date before this.
+    next: Option<Instant>,
 }
 
 impl Unwrapper {
@@ -144,7 +146,7 @@ impl Unwrapper {
             KeySchedule::Epochs(clock) => clock.held_in(clock.epoch_at(wall.unix_time(now))),
             KeySchedule::Manual(held) => held,
         };
-        Self { peeler, ring: KeyRing::new(keys, held, tags_max), schedule, wall }
+        Self { peeler, ring: KeyRing::new(keys, held, tags_max), schedule, wall, next: None }
     }
 
     pub(crate) fn wall(&self) -> WallClock {
@@ -152,11 +154,11 @@ impl Unwrapper {
     }
 
     pub(crate) fn set_wall(&mut self, wall: WallClock) {
-        self.wall = wall;
+        (self.wall, self.next) = (wall, None);
     }
 
     pub(crate) fn set_schedule(&mut self, schedule: KeySchedule) {
-        self.schedule = schedule;
+        (self.schedule, self.next) = (schedule, None);
     }
 
     pub(crate) fn held(&self) -> HeldRotations {
@@ -165,6 +167,9 @@ impl Unwrapper {
 
     /// Brings the keys up to date.
     pub(crate) fn rotate(&mut self, now: Instant) {
+        if self.next.is_some_and(|next| now < next) {
+            return;
+        }
         match self.schedule {
             KeySchedule::Epochs(clock) => {
                 let epoch = clock.epoch_at(self.wall.unix_time(now));
@@ -172,10 +177,15 @@ impl Unwrapper {
             }
             KeySchedule::Manual(held) => self.ring.hold(held),
         }
+        self.next = self.change_after(now);
     }
 
     /// When the keys may change next.
     pub(crate) fn next_rotation(&self, now: Instant) -> Option<Instant> {
+        self.next.filter(|next| now < *next).or_else(|| self.change_after(now))
+    }
+
+    fn change_after(&self, now: Instant) -> Option<Instant> {
         match self.schedule {
             KeySchedule::Epochs(clock) => {
                 let epoch = clock.epoch_at(self.wall.unix_time(now));

@@ -1,14 +1,35 @@
 //! Remembers which packets a node has seen. (protocol: sphinx 13.3)
 
-use std::collections::BTreeSet;
+use core::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
 
 use nym_proto::sphinx::ReplayTag;
+
+/// Tags are outputs of a hash function already: their first bytes will do.
+#[derive(Debug, Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Tags = HashSet<ReplayTag, BuildHasherDefault<FirstBytes>>;
 
 /// An exact, bounded set of replay tags. When it is full the older half is forgotten.
 #[derive(Debug)]
 pub struct ReplayFilter {
-    current: BTreeSet<ReplayTag>,
-    previous: BTreeSet<ReplayTag>,
+    current: Tags,
+    previous: Tags,
     half: usize,
 }
 
@@ -17,7 +38,7 @@ impl ReplayFilter {
     /// newest.
     #[must_use]
     pub fn new(tags_max: usize) -> Self {
-        Self { current: BTreeSet::new(), previous: BTreeSet::new(), half: (tags_max / 2).max(1) }
+        Self { current: Tags::default(), previous: Tags::default(), half: (tags_max / 2).max(1) }
     }
 
     /// Records a tag. False if it was there already.

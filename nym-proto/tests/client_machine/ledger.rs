@@ -12,20 +12,24 @@ use crate::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Runs the client until its next slot is served and returns what it wants done, without doing it.
+/// Runs the client until its next slot is served and returns what it wants done for it, from the
+/// building of the frame on, without doing it.
 fn next_slot(world: &mut World, client: usize) -> Vec<Action> {
-    let deadline = loop {
+    let mut actions = Vec::new();
+    loop {
         let deadline = world.hosts[client].machine.next_deadline().unwrap();
-        if deadline.why == Wakeup::Slot {
-            break deadline;
-        }
         world.now = world.now.max(deadline.at);
-        world.event(client, Event::Tick);
-    };
-    world.now = world.now.max(deadline.at);
-    let machine = &mut world.hosts[client].machine;
-    machine.handle(world.now, Event::Tick).unwrap();
-    Vec::from_iter(core::iter::from_fn(|| machine.poll_action()))
+        if !matches!(deadline.why, Wakeup::Prepare | Wakeup::Slot) {
+            world.event(client, Event::Tick);
+            continue;
+        }
+        let machine = &mut world.hosts[client].machine;
+        machine.handle(world.now, Event::Tick).unwrap();
+        actions.extend(core::iter::from_fn(|| machine.poll_action()));
+        if deadline.why == Wakeup::Slot {
+            return actions;
+        }
+    }
 }
 
 fn position(actions: &[Action], is: impl Fn(&Action) -> bool) -> Option<usize> {

@@ -65,6 +65,7 @@ fn the_same_seed_gives_the_same_trace_and_another_seed_another_one() {
 #[test]
 fn broken_rules_are_noticed() {
     assert_eq!(sabotaged(Sabotage::Blab).rule, Rule::QuietLog);
+    assert_eq!(sabotaged(Sabotage::KeepLate).rule, Rule::RecordsFirst);
     assert_eq!(sabotaged(Sabotage::Hoard).rule, Rule::WithinLimits);
     assert_eq!(sabotaged(Sabotage::DeliverTwice).rule, Rule::AtMostOnce);
     assert_eq!(sabotaged(Sabotage::Damage).rule, Rule::Intact);

@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use nym_proto::client::Traffic;
+use nym_proto::limits::Limits;
 use nym_testnet::sim::campaign::Scenario;
 use nym_testnet::sim::faults::{Fault, FaultPlan, Kind};
 use nym_testnet::sim::hostile_gateway::{Malice, Mischief};
@@ -57,7 +58,7 @@ fn scenario(input: &mut Input<'_>) -> Scenario {
     let is_attacked = faults.iter().any(|(_, fault)| matches!(fault, Fault::Attack(..)));
     let kinds = if is_attacked { vec![Kind::HostileSender] } else { Vec::new() };
     let plan = FaultPlan { kinds, node_links, faults };
-    Scenario { seed, sim, clients, duration, load_interval, plan }
+    Scenario { seed, sim, clients, limits: Limits::default(), duration, load_interval, plan }
 }
 
 /// A probability from 0 to about one in `least`.

@@ -7,13 +7,15 @@
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use nym_proto::client::{Event, MessageId, Outgoing, Shutdown, Target, Traffic};
+use nym_proto::client::{MessageId, Target, Traffic};
 use nym_proto::entropy::{Entropy, Purpose, Stream};
+use nym_proto::limits::Limits;
 use nym_proto::time::Instant;
 
 use super::faults::{FaultPlan, Kind, Parts};
-use super::model::{Manner, Model, OUTSIDER, Rule, Tally, Violation};
+use super::model::{Manner, OUTSIDER, Rule, Tally, Violation};
 use super::trace::TraceSink;
+use super::watched::Watched;
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite};
 
 /// How long it may take after the last fault until every pair of clients has exchanged a message
@@ -37,6 +39,8 @@ pub struct Scenario {
     pub sim: SimConfig,
     /// The traffic of each client.
     pub clients: Vec<Traffic>,
+    /// What clients may hold.
+    pub limits: Limits,
     /// How long things go wrong.
     pub duration: Duration,
     /// Mean time between two messages of all clients together.
@@ -103,7 +107,9 @@ impl Scenario {
         };
         let plan = FaultPlan::draw(kinds, parts, duration, &mut faults);
         let load_interval = if is_long { load * 10 } else { load };
-        Self { seed, sim, clients, duration, load_interval, plan }
+        // drawn last, and from its own stream
+        let limits = draw_limits(&mut entropy.stream(Purpose::Other(u32::MAX - 3)));
+        Self { seed, sim, clients, limits, duration, load_interval, plan }
     }
 
     /// Runs it.
@@ -178,11 +184,36 @@ fn draw_traffic(is_long: bool, stream: &mut Stream) -> Traffic {
     }
 }
 
+/// Some seeds have clients that may not hold much. Each limit leaves room for what a pair of clients
+/// needs to exchange a message and a reply.
+fn draw_limits(stream: &mut Stream) -> Limits {
+    let mut limits = Limits::default();
+    if !stream.chance(0.25) {
+        return limits;
+    }
+    let mut small = |min: usize, max: usize| min + stream.index(max - min);
+    limits.message_bytes_max = small(1_000, 40_000);
+    limits.outbox_bytes_max = limits.message_bytes_max * small(1, 4);
+    limits.outbox_messages_max = small(8, 32);
+    limits.inbox_bytes_max = small(40_000, 200_000);
+    limits.inbox_messages_max = small(1, 16);
+    limits.reassembly.sets_max = small(16, 64);
+    limits.reassembly.bytes_max = small(100_000, 400_000);
+    limits.reassembly.finished_max = small(64, 256);
+    limits.surbs_per_correspondent_max = small(30, 100);
+    limits.surbs_max = limits.surbs_per_correspondent_max * small(5, 8);
+    limits.correspondents_max = small(6, 12);
+    limits.reply_keys_per_recipient_max = small(60, 200);
+    limits.reply_keys_max = limits.reply_keys_per_recipient_max * small(6, 10);
+    limits.tags_max = small(6, 12);
+    limits.loops_max = small(1, 64);
+    limits
+}
+
 /// A run under way.
 struct Run<'s> {
     scenario: &'s Scenario,
-    sim: Sim,
-    model: Model,
+    watched: Watched,
     /// What applications do.
     stream: Stream,
 }
@@ -203,118 +234,97 @@ impl<'s> Run<'s> {
             sim.trace_to(sink);
         }
         for traffic in &scenario.clients {
-            sim.add_client(|config| config.traffic = *traffic);
+            sim.add_client(|config| {
+                (config.traffic, config.limits) = (*traffic, scenario.limits);
+            });
         }
         if scenario.plan.kinds.contains(&Kind::HostileSender) {
             sim.add_hostile_sender(NodeIx::Gateway(0));
         }
         let stream = Entropy::new(whole(scenario.seed)).stream(Purpose::Other(u32::MAX - 2));
-        Self { scenario, sim, model: Model::new(), stream }
+        Self { scenario, watched: Watched::new(sim), stream }
     }
 
     fn run(mut self) -> Result<Report, Violation> {
         self.suffer()?;
         self.heal();
-        let healed_at = self.sim.now();
+        let healed_at = self.watched.sim.now();
         self.recover()?;
-        let recovery = self.sim.now().since(healed_at);
-        self.advance(self.sim.now() + SETTLE)?;
-        self.sim.lose_what_is_under_way();
-        for index in 0..self.sim.clients() {
-            if let Some(reason) = self.sim.client(ClientIx(index)).stopped() {
-                let detail = format!("client {index} has ended: {reason}");
-                return self.broken(Rule::KeepsRunning, detail);
-            }
-            // only sending can fail
-            let _ = self.sim.event(ClientIx(index), Event::Shutdown(Shutdown::Now));
-        }
-        let tally = self.model.finish(&self.sim)?;
-        let time = self.sim.now().since(Instant::START);
+        let recovery = self.watched.sim.now().since(healed_at);
+        self.watched.advance(self.watched.sim.now() + SETTLE)?;
+        let tally = self.watched.finish()?;
+        let time = self.watched.sim.now().since(Instant::START);
         Ok(Report {
             seed: self.scenario.seed,
             kinds: self.scenario.plan.kinds.clone(),
             time,
-            client_seconds: time.as_secs_f64() * self.sim.clients() as f64,
+            client_seconds: time.as_secs_f64() * self.watched.sim.clients() as f64,
             recovery,
             tally,
-            trace_hash: self.sim.trace_hash(),
+            trace_hash: self.watched.sim.trace_hash(),
         })
-    }
-
-    fn broken<T>(&self, rule: Rule, detail: String) -> Result<T, Violation> {
-        Err(Violation { rule, at: self.sim.now(), detail })
-    }
-
-    /// Lets time pass; safety is checked after every step.
-    fn advance(&mut self, until: Instant) -> Result<(), Violation> {
-        while self.sim.step(until) {
-            self.model.check(&self.sim)?;
-            if let Some(failure) = self.sim.trace_failure() {
-                return self.broken(Rule::Repeatable, failure.to_owned());
-            }
-        }
-        Ok(())
     }
 
     /// The first phase: things go wrong while the applications send.
     fn suffer(&mut self) -> Result<(), Violation> {
-        self.sim.set_node_links(self.scenario.plan.node_links);
+        self.watched.sim.set_node_links(self.scenario.plan.node_links);
         let end = Instant::START + self.scenario.duration;
         let mut faults = self.scenario.plan.faults.iter().peekable();
         let mut next_send = Instant::START;
         loop {
             let fault_at = faults.peek().map_or(end, |(at, _)| (Instant::START + *at).min(end));
             let until = fault_at.min(next_send).min(end);
-            self.advance(until)?;
+            self.watched.advance(until)?;
             if let Some((_, fault)) = faults.next_if(|(at, _)| Instant::START + *at <= until) {
-                fault.apply(&mut self.sim);
+                fault.apply(&mut self.watched.sim);
             } else if next_send <= until && until < end {
                 next_send = until + self.stream.exponential(self.scenario.load_interval);
                 self.send_something();
             } else {
                 return Ok(());
             }
-            self.model.check(&self.sim)?;
+            self.watched.check()?;
         }
     }
 
     /// Everything works from now on; connections that went silent stay so until they are given up.
     fn heal(&mut self) {
-        self.sim.set_node_links(NodeLinks::default());
-        self.sim.set_directory(DirectoryMode::Up);
-        self.sim.hide(&[]);
-        for client in 0..self.sim.clients() {
-            self.sim.set_clocks(ClientIx(client), 0, 0);
+        self.watched.sim.set_node_links(NodeLinks::default());
+        self.watched.sim.set_directory(DirectoryMode::Up);
+        self.watched.sim.hide(&[]);
+        for client in 0..self.watched.sim.clients() {
+            self.watched.sim.set_clocks(ClientIx(client), 0, 0);
+            self.watched.sim.restart_client(ClientIx(client));
         }
         for gateway in 0..usize::from(self.scenario.sim.gateways) {
-            self.sim.set_grants(NodeIx::Gateway(gateway), true);
-            self.sim.corrupt(NodeIx::Gateway(gateway), None);
-            self.sim.restart(NodeIx::Gateway(gateway), true);
+            self.watched.sim.set_grants(NodeIx::Gateway(gateway), true);
+            self.watched.sim.corrupt(NodeIx::Gateway(gateway), None);
+            self.watched.sim.restart(NodeIx::Gateway(gateway), true);
         }
         for mix in 0..3 * usize::from(self.scenario.sim.mixes_per_layer) {
-            self.sim.restart(NodeIx::Mix(mix), true);
+            self.watched.sim.restart(NodeIx::Mix(mix), true);
         }
     }
 
     /// The second phase.
     fn recover(&mut self) -> Result<(), Violation> {
-        let clients = self.sim.clients();
+        let clients = self.watched.sim.clients();
         let pairs = (0..clients).flat_map(|a| (0..clients).map(move |b| (a, b)));
         let mut probes: Vec<Probe> = pairs
             .filter(|(a, b)| a != b)
             .map(|(a, b)| Probe { from: ClientIx(a), to: ClientIx(b), message: None, reply: None })
             .collect();
-        let end = self.sim.now() + LIVENESS_BOUND;
-        while self.sim.now() < end {
+        let end = self.watched.sim.now() + LIVENESS_BOUND;
+        while self.watched.sim.now() < end {
             let left = probes.clone().into_iter().filter_map(|probe| self.pursue(probe));
             probes = left.collect();
             if probes.is_empty() {
                 return Ok(());
             }
-            self.advance(self.sim.now() + Duration::from_millis(200))?;
+            self.watched.advance(self.watched.sim.now() + Duration::from_millis(200))?;
         }
         let detail = probes.first().map(|probe| self.describe(probe)).unwrap_or_default();
-        self.broken(Rule::Liveness, format!("{} of the pairs: {detail}", probes.len()))
+        self.watched.broken(Rule::Liveness, format!("{} of the pairs: {detail}", probes.len()))
     }
 
     /// Does the next step of an exchange. `None` when it is complete.
@@ -328,21 +338,20 @@ impl<'s> Run<'s> {
         let Probe { from, to, .. } = probe;
         match (probe.message, probe.reply) {
             (None, _) => {
-                if let Some(recipient) = self.sim.client(to).address() {
+                if let Some(recipient) = self.watched.sim.client(to).address() {
                     let target = Target::Anonymous { recipient, surbs: 10 };
-                    probe.message = self.send((from, to), target, Manner::Anonymous, PROBE, false);
+                    probe.message = self.send((from, to), target, PROBE, false);
                 }
             }
             (Some(message), None) => {
-                let delivered = self.model.message(message).and_then(|sent| sent.delivered);
+                let delivered = self.watched.model.message(message).and_then(|sent| sent.delivered);
                 if let Some((_, Some(tag))) = delivered {
-                    probe.reply =
-                        self.send((to, from), Target::Reply(tag), Manner::Reply, PROBE, false);
+                    probe.reply = self.send((to, from), Target::Reply(tag), PROBE, false);
                 }
             }
             (Some(message), Some(reply)) => {
                 let is_done = [message, reply].into_iter().all(|id| {
-                    let sent = self.model.message(id);
+                    let sent = self.watched.model.message(id);
                     sent.is_some_and(|sent| sent.delivered.is_some() && sent.is_acknowledged())
                 });
                 if is_done {
@@ -355,14 +364,16 @@ impl<'s> Run<'s> {
 
     /// True if a message is acknowledged and, a while later, not delivered.
     fn is_swallowed(&self, id: MessageId) -> bool {
-        self.model.message(id).is_some_and(|sent| {
+        self.watched.model.message(id).is_some_and(|sent| {
             let ended = sent.outcome.filter(|_| sent.is_acknowledged()).map(|(at, _)| at);
-            sent.delivered.is_none() && ended.is_some_and(|at| self.sim.now().since(at) > SWALLOWED)
+            sent.delivered.is_none()
+                && ended.is_some_and(|at| self.watched.sim.now().since(at) > SWALLOWED)
         })
     }
 
     fn describe(&self, probe: &Probe) -> String {
-        let message = |id: Option<MessageId>| match id.and_then(|id| self.model.message(id)) {
+        let message = |id: Option<MessageId>| match id.and_then(|id| self.watched.model.message(id))
+        {
             None => "not accepted".to_owned(),
             Some(sent) => {
                 let (accepted, delivered) = (sent.accepted_at, sent.delivered.map(|(at, _)| at));
@@ -370,7 +381,7 @@ impl<'s> Run<'s> {
             }
         };
         let state = |client: ClientIx| {
-            let client = self.sim.client(client);
+            let client = self.watched.sim.client(client);
             let last = client.facts().last();
             let (state, stopped) = (client.machine().connectivity(), client.stopped());
             let stats = client.machine().stats();
@@ -390,7 +401,7 @@ impl<'s> Run<'s> {
     // ---- what applications do --------------------------------------------------------------
 
     fn send_something(&mut self) {
-        let clients = self.sim.clients();
+        let clients = self.watched.sim.clients();
         let from = ClientIx(self.stream.index(clients));
         let to = ClientIx(self.stream.index(clients));
         let manner = [Manner::Plain, Manner::Anonymous, Manner::Reply][self.stream.index(3)];
@@ -399,22 +410,22 @@ impl<'s> Run<'s> {
             1..4 => self.stream.index(5_000),
             _ => self.stream.index(200),
         };
-        if self.sim.client(from).is_suspended() {
+        if self.watched.sim.client(from).is_suspended() {
             return;
         }
         // hostile senders are written to as well
-        let hostile = self.sim.hostile_address(0).filter(|_| self.stream.chance(0.15));
+        let hostile = self.watched.sim.hostile_address(0).filter(|_| self.stream.chance(0.15));
         let (to, address) = match hostile {
             Some(address) => (OUTSIDER, Some(address)),
-            None => (to, self.sim.client(to).address()),
+            None => (to, self.watched.sim.client(to).address()),
         };
         let target = match (manner, address) {
             (Manner::Reply, _) => {
-                let tags: Vec<_> = self.model.tags_of(from).collect();
+                let tags: Vec<_> = self.watched.model.tags_of(from).collect();
                 let Some((tag, owner)) = tags.get(self.stream.index(tags.len())) else {
                     return;
                 };
-                self.send((from, *owner), Target::Reply(*tag), manner, len, true);
+                self.send((from, *owner), Target::Reply(*tag), len, true);
                 return;
             }
             (_, None) => return,
@@ -423,29 +434,23 @@ impl<'s> Run<'s> {
                 Target::Anonymous { recipient, surbs: self.stream.below(20) as u16 }
             }
         };
-        self.send((from, to), target, manner, len, true);
+        self.send((from, to), target, len, true);
     }
 
     fn send(
         &mut self,
         pair: (ClientIx, ClientIx),
         target: Target,
-        manner: Manner,
         len: usize,
         may_give_up: bool,
     ) -> Option<MessageId> {
-        let (id, data) = self.model.compose(len);
-        let mut message = Outgoing::new(id, target, data.clone());
-        if may_give_up && self.stream.chance(0.2) {
-            message.expires_after = Some(self.stream.up_to(Duration::from_secs(60)));
-            message.attempts_max = Some(1 + self.stream.below(5) as u32);
-        }
-        // before the machine acts: an outcome may come at once
-        self.model.accepted(self.sim.now(), id, pair, manner, data);
-        if self.sim.event(pair.0, Event::Send(message)).is_err() {
-            self.model.refused(id);
-            return None;
-        }
-        Some(id)
+        let data = self.watched.model.compose(len);
+        let gives_up = may_give_up && self.stream.chance(0.2);
+        let limits = gives_up
+            .then(|| (self.stream.up_to(Duration::from_secs(60)), 1 + self.stream.below(5) as u32));
+        self.watched.send(pair, target, data, |message| {
+            message.expires_after = limits.map(|(time, _)| time);
+            message.attempts_max = limits.map(|(_, attempts)| attempts);
+        })
     }
 }

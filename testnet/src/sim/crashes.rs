@@ -28,6 +28,7 @@ impl Sim {
         (host.is_crashed, host.is_suspended) = (true, false);
         (host.crash_after, host.timer) = (None, None);
         host.crashes.push(now);
+        host.late.clear();
         let backlog = core::mem::take(&mut host.backlog);
         self.note_fault("crash_client", |f| f.word("client", client.0 as u64));
         self.disconnect(client.0, None);
@@ -54,8 +55,9 @@ impl Sim {
     }
 
     /// Starts a client that has crashed: the same identity and settings, a fresh seed, and what it
-    /// had kept.
+    /// had kept. One that has not crashed yet will not.
     pub fn restart_client(&mut self, client: ClientIx) {
+        self.clients[client.0].crash_after = None;
         let (now, unix_time) = (self.now, self.unix_time());
         let parts = Parts { builder: self.builder(), ..Parts::default() };
         if !core::mem::take(&mut self.clients[client.0].is_crashed) {
@@ -69,7 +71,36 @@ impl Sim {
         config.state = host.kept.state();
         let (identity, seed) = (origin.identity.clone(), origin.seeds.bytes());
         host.machine = Client::with_parts(config, identity, seed, now, unix_time, parts);
+        host.relied_on = (0, 0);
         self.drain_client(client.0);
+    }
+
+    /// A frame is written. If anything was done since the last one that has to survive a crash, a
+    /// client that would begin with what is kept by now is compared with this one.
+    pub(super) fn check_records(&mut self, client: usize) {
+        let host = &self.clients[client];
+        let stats = host.machine.stats();
+        let relied_on = (stats.surbs_made, stats.surbs_used);
+        if relied_on == host.relied_on {
+            return;
+        }
+        let (now, unix_time) = (host.clock(self.now), host.wall(self.unix_time()));
+        let parts = Parts { builder: self.builder(), ..Parts::default() };
+        let mut config = host.origin.config.clone();
+        config.state = host.kept.state();
+        let has_registration = config.state.registration().is_some();
+        let identity = host.origin.identity.clone();
+        let again = Client::with_parts(config, identity, [0; 32], now, unix_time, parts).usage();
+        let usage = host.machine.usage();
+        let is_kept = has_registration
+            && again.tags >= usage.tags
+            && again.reply_keys >= usage.reply_keys
+            && again.surbs <= usage.surbs;
+        let host = &mut self.clients[client];
+        host.relied_on = relied_on;
+        if !is_kept && host.unkept.is_none() {
+            host.unkept = Some(format!("it has {usage:?}; what is kept gives {again:?}"));
+        }
     }
 
     /// An event for a client that is not there.

@@ -34,6 +34,8 @@ pub enum Kind {
     SlowReaders,
     /// Clients sleep.
     Suspend,
+    /// Clients crash at any action, and come back with what they had kept.
+    ClientCrash,
     /// Clocks of clients jump, forwards and back, each for itself.
     ClockJumps,
     /// Gateways crash and keep their memory.
@@ -74,7 +76,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Loss,
         Self::Duplication,
         Self::Reordering,
@@ -85,6 +87,7 @@ impl Kind {
         Self::Stalls,
         Self::SlowReaders,
         Self::Suspend,
+        Self::ClientCrash,
         Self::ClockJumps,
         Self::GatewayCrash,
         Self::MemoryLoss,
@@ -136,6 +139,10 @@ pub enum Fault {
     Slow(ClientIx, Ways, Duration, Duration),
     /// The client sleeps.
     Suspend(ClientIx, Duration),
+    /// The client crashes when it has carried out this many more actions.
+    CrashClient(ClientIx, u64),
+    /// The client comes back, if it has crashed.
+    RestartClient(ClientIx),
     /// The client's clocks are off by this many milliseconds.
     Clocks(ClientIx, i64, i64),
     /// The node crashes.
@@ -167,6 +174,8 @@ impl Fault {
             Self::Slow(client, ways, gap, time) => sim.slow(*client, *ways, *gap, *time),
             Self::Clocks(client, monotonic, wall) => sim.set_clocks(*client, *monotonic, *wall),
             Self::Suspend(client, time) => sim.suspend(*client, *time),
+            Self::CrashClient(client, actions) => sim.crash_client_after(*client, *actions),
+            Self::RestartClient(client) => sim.restart_client(*client),
             Self::Crash(node) => sim.crash(*node),
             Self::Restart(node, with_memory) => sim.restart(*node, *with_memory),
             Self::Directory(mode) => sim.set_directory(*mode),
@@ -289,6 +298,11 @@ impl Draft<'_> {
                 if self.stream.chance(0.5) {
                     self.faults.push((at, Fault::Silence(client, Ways::Both)));
                 }
+            }
+            Kind::ClientCrash => {
+                let actions = self.stream.below(500);
+                let begins = Fault::CrashClient(client, actions);
+                self.between(at, end, begins, Fault::RestartClient(client));
             }
             Kind::ClockJumps => {
                 let (monotonic, wall) = (self.jump(60), self.jump(7200));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Client, Delivery, Fact, MemoryStore, MessageId, Outcome, Registration, StopReason,
+    Change, Client, Delivery, Fact, MemoryStore, MessageId, Outcome, Registration, StopReason,
 };
 use nym_proto::time::{Instant, UnixTime};
 
@@ -49,6 +49,12 @@ pub struct SimClient {
     pub(super) store_losses: Vec<Instant>,
     pub(super) registration: Option<Registration>,
     pub(super) kept: MemoryStore,
+    /// Changes that are kept too late.
+    pub(super) late: Vec<Change>,
+    /// What the client has done so far that has to be kept: SURBs made and used.
+    pub(super) relied_on: (u64, u64),
+    /// What a frame relied on and was not kept.
+    pub(super) unkept: Option<String>,
     pub(super) address: Option<Recipient>,
     pub(super) stopped: Option<StopReason>,
     pub(super) writable: usize,
@@ -59,6 +65,9 @@ impl SimClient {
         Self {
             machine,
             kept: origin.config.state.to_store(),
+            late: Vec::new(),
+            relied_on: (0, 0),
+            unkept: None,
             registration: origin.config.state.registration().cloned(),
             origin,
             link: None,
@@ -178,6 +187,11 @@ impl SimClient {
     #[must_use]
     pub const fn kept(&self) -> &MemoryStore {
         &self.kept
+    }
+
+    /// What was not kept when a frame that relied on it was written.
+    pub(super) fn unkept(&self) -> Option<&str> {
+        self.unkept.as_deref()
     }
 
     /// The last registration the client wanted kept.

@@ -53,6 +53,7 @@ mod nodes;
 mod queue;
 mod step;
 pub mod trace;
+mod watched;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -164,6 +165,8 @@ pub enum Sabotage {
     Hoard,
     /// Log lines name their client.
     Blab,
+    /// What clients want kept is kept only when they have written another frame.
+    KeepLate,
     /// Nothing gets to the first gateway from other nodes after a minute.
     Isolate,
 }

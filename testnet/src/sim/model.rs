@@ -37,19 +37,24 @@ pub enum Rule {
     /// of one sender always under the same tag, those of two senders never; replies as coming
     /// from the one who was written to.
     RightOrigin,
-    /// Every accepted message ends exactly once, and nothing else does.
+    /// Every accepted message ends exactly once, and nothing else does. Of what was unfinished in a
+    /// crash of its sender nothing more is heard.
     OneOutcome,
     /// A message that ended acknowledged is delivered. Gateways acknowledge what they have pushed
-    /// or stored, so there are two exceptions. A push to the recipient got lost with a broken
+    /// or stored, so there are three exceptions. A push to the recipient got lost with a broken
     /// connection: one between acceptance and the acknowledgement, or a later one of a stored
     /// message. Or the recipient's gateway has lost its memory while messages were stored for
-    /// the recipient.
+    /// the recipient. Or the recipient has crashed since it was accepted: fragments of a message
+    /// that is not complete are not kept.
     AcknowledgedIsDelivered,
     /// No line that shells log about a fact at INFO or above names a recipient, a key, a tag or an
     /// address; none is an error.
     QuietLog,
     /// No collection of a client holds more than its limit.
     WithinLimits,
+    /// When a frame is written, what the client relies on is kept: a client that begins with it has
+    /// all registrations, tags and keys of SURBs given out, and no SURB that is used.
+    RecordsFirst,
     /// A client does not ask to be woken at the same instant without end.
     Progress,
     /// A client ends only when it is told to.
@@ -126,6 +131,10 @@ pub struct Tally {
     pub lost_with_connection: u64,
     /// Acknowledged and not delivered, the gateway having lost its memory.
     pub lost_with_memory: u64,
+    /// Acknowledged and not delivered, the recipient having crashed with a part of it.
+    pub lost_with_recipient: u64,
+    /// Without an outcome, the sender having crashed.
+    pub forgotten: u64,
 }
 
 /// The model.
@@ -221,6 +230,10 @@ impl Model {
         for index in 0..sim.clients() {
             let client = sim.client(ClientIx(index));
             let seen = self.seen[index];
+            if let Some(detail) = client.unkept() {
+                let detail = format!("client {index}: {detail}");
+                return Err(Violation { rule: Rule::RecordsFirst, at: sim.now(), detail });
+            }
             if client.ticks_at_once() > TICKS_MAX {
                 let detail = format!("client {index} asks for ticks without end");
                 return Err(Violation { rule: Rule::Progress, at: sim.now(), detail });
@@ -229,7 +242,7 @@ impl Model {
                 self.delivered(sim, ClientIx(index), *at, &delivery.data, delivery.origin)?;
             }
             for (at, id, outcome) in &client.outcomes()[seen.outcomes..] {
-                self.ended(ClientIx(index), *at, *id, *outcome)?;
+                self.ended(sim, ClientIx(index), *at, *id, *outcome)?;
             }
             for (at, fact) in &client.facts()[seen.facts..] {
                 self.logged(sim, ClientIx(index), *at, fact)?;
@@ -349,13 +362,19 @@ impl Model {
 
     fn ended(
         &mut self,
+        sim: &Sim,
         client: ClientIx,
         at: Instant,
         id: MessageId,
         outcome: Outcome,
     ) -> Result<(), Violation> {
+        let crashes = sim.client(client).crashes();
+        let is_known = |sent: &Sent| {
+            let forgets = |crash: &Instant| *crash > sent.accepted_at && *crash < at;
+            sent.from == client && sent.outcome.is_none() && !crashes.iter().any(forgets)
+        };
         match self.sent.get_mut(&id) {
-            Some(sent) if sent.from == client && sent.outcome.is_none() => {
+            Some(sent) if is_known(sent) => {
                 sent.outcome = Some((at, outcome));
                 Ok(())
             }
@@ -376,6 +395,13 @@ impl Model {
         for (id, sent) in &self.sent {
             tally.accepted += 1;
             tally.delivered += u64::from(sent.delivered.is_some());
+            let has_crashed = |client: ClientIx| {
+                sim.client(client).crashes().iter().any(|at| *at >= sent.accepted_at)
+            };
+            if sent.outcome.is_none() && has_crashed(sent.from) {
+                tally.forgotten += 1;
+                continue;
+            }
             let Some((ended_at, outcome)) = sent.outcome else {
                 let detail = format!("{id:?} of {:?} has no outcome", sent.from);
                 return Err(Violation { rule: Rule::OneOutcome, at: sim.now(), detail });
@@ -396,6 +422,8 @@ impl Model {
                 tally.lost_with_connection += 1;
             } else if recipient.store_losses().iter().any(|at| *at >= sent.accepted_at) {
                 tally.lost_with_memory += 1;
+            } else if has_crashed(sent.to) {
+                tally.lost_with_recipient += 1;
             } else {
                 let connected = recipient.facts().iter().filter(|(_, fact)| {
                     matches!(fact, Fact::Connectivity(_) | Fact::ReassemblyDropped { .. })

@@ -223,6 +223,10 @@ impl Sim {
         let host = &mut self.clients[client];
         match action {
             Action::Write { connection, frame } => {
+                self.check_records(client);
+                let host = &mut self.clients[client];
+                let late = core::mem::take(&mut host.late);
+                host.kept.apply(&late);
                 host.written.push((now, frame.len()));
                 let link = host.link;
                 if let Some(link) = link.filter(|link| self.connection_of(*link) == connection) {
@@ -254,8 +258,11 @@ impl Sim {
             }
             Action::Writable(_) => host.writable += 1,
             Action::Persist(changes) => {
-                let host = &mut self.clients[client];
-                host.kept.apply(&changes);
+                if self.config.sabotage == Some(Sabotage::KeepLate) {
+                    host.late.extend_from_slice(&changes);
+                } else {
+                    host.kept.apply(&changes);
+                }
                 let registration = changes.iter().rev().find_map(Change::registration);
                 host.registration = registration.or(host.registration.take());
             }

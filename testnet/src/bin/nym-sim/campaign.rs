@@ -37,6 +37,8 @@ impl Summary {
         self.tally.failed += tally.failed;
         self.tally.lost_with_connection += tally.lost_with_connection;
         self.tally.lost_with_memory += tally.lost_with_memory;
+        self.tally.lost_with_recipient += tally.lost_with_recipient;
+        self.tally.forgotten += tally.forgotten;
         for kind in &report.kinds {
             *self.kinds.entry(format!("{kind:?}")).or_default() += 1;
         }
@@ -151,12 +153,13 @@ fn print_text(
     println!("{runs} seeds in {seconds:.1} s in which all rules held");
     println!("{client_seconds:.0} client-seconds simulated, {speed:.0} per second");
     println!(
-        "{} messages accepted: {} acknowledged, {} ended otherwise; {} delivered",
-        tally.accepted, tally.acknowledged, tally.failed, tally.delivered
+        "{} messages accepted: {} acknowledged, {} ended otherwise, {} forgotten in a crash; {} delivered",
+        tally.accepted, tally.acknowledged, tally.failed, tally.forgotten, tally.delivered
     );
     println!(
-        "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory",
-        tally.lost_with_connection, tally.lost_with_memory
+        "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory, {} with a \
+         recipient that crashed",
+        tally.lost_with_connection, tally.lost_with_memory, tally.lost_with_recipient
     );
     println!("longest recovery after the last fault: {longest_recovery:.1} s");
     let kinds: Vec<_> = kinds.iter().map(|(kind, runs)| format!("{kind} {runs}")).collect();
@@ -195,6 +198,8 @@ fn as_json(
             "failed": tally.failed,
             "lost_with_connection": tally.lost_with_connection,
             "lost_with_memory": tally.lost_with_memory,
+            "lost_with_recipient": tally.lost_with_recipient,
+            "forgotten": tally.forgotten,
         },
         "seeds_per_kind_of_fault": kinds,
         "violation": violation,

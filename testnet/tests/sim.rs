@@ -299,6 +299,18 @@ fn every_way_a_directory_can_lie_shows_and_passes() {
 }
 
 #[test]
+fn a_client_that_begins_while_the_directory_lies_waits_for_the_truth() {
+    let mut sim = sim();
+    sim.set_directory(DirectoryMode::OtherKeys);
+    let alice = sim.add_client(|_| {});
+    sim.run_for(SOON);
+    assert!(!sim.client(alice).is_ready());
+    assert_eq!(sim.client(alice).stopped(), None);
+    sim.set_directory(DirectoryMode::Up);
+    assert!(sim.run_until(2 * SOON, Sim::are_ready));
+}
+
+#[test]
 fn a_client_survives_all_the_mischief_of_its_gateway() {
     for kind in Mischief::ALL {
         let mut sim = sim();

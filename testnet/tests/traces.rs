@@ -31,11 +31,16 @@ fn recorded() -> (TracedRun, String) {
         is_short && !drawn.plan.faults.is_empty()
     };
     let seed = (0..).find(has_faults).unwrap();
-    let run = TracedRun { seed, suite: Suite::Transparent };
+    let run = TracedRun { seed, suite: Suite::Transparent, scenario: None, is_spoiled: false };
+    let trace = trace_of(&run);
+    (run, trace)
+}
+
+fn trace_of(run: &TracedRun) -> String {
     let out = Memory::default();
-    record(&run, out.clone()).unwrap().unwrap();
+    record(run, out.clone()).unwrap().unwrap();
     let bytes = out.0.lock().unwrap().clone();
-    (run, String::from_utf8(bytes).unwrap())
+    String::from_utf8(bytes).unwrap()
 }
 
 fn replayed(trace: String) -> Replay {
@@ -65,6 +70,14 @@ fn a_trace_is_the_same_when_its_run_is_run_again_and_a_changed_one_is_not() {
 
     let difference = replayed(format!("{trace}{{}}\n")).difference.unwrap();
     assert_eq!((difference.line, difference.happened), (lines + 1, None));
+}
+
+#[test]
+fn the_trace_of_a_scenario_is_the_same_when_it_is_played_again() {
+    let (suite, scenario) = (Suite::Transparent, Some("gateway-crash-in-upload"));
+    let run = TracedRun { seed: 3, suite, scenario, is_spoiled: false };
+    let same = replayed(trace_of(&run));
+    assert_eq!((same.run, same.difference), (run, None));
 }
 
 #[test]

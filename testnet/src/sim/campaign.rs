@@ -131,12 +131,7 @@ impl Scenario {
 
     fn run_with(&self, sink: Option<Box<dyn TraceSink>>) -> Result<Report, Violation> {
         let run = catch_unwind(AssertUnwindSafe(|| Run::new(self, sink).run()));
-        run.unwrap_or_else(|cause| {
-            let text = cause.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-            let detail = text.unwrap_or("a panic without words").to_owned();
-            Err(Violation { rule: Rule::NoPanic, at: Instant::START, detail })
-        })
+        run.unwrap_or_else(|cause| Err(Violation::panic(&*cause)))
     }
 
     /// The same, without anything going wrong.

@@ -1,6 +1,6 @@
 //! Clients that crash and start again from what they kept.
 
-use nym_proto::client::{Client, Config, Event, Parts, Refused, RefusedReason};
+use nym_proto::client::{Client, Config, Event, MemoryStore, Parts, Refused, RefusedReason};
 use nym_proto::entropy::Stream;
 use nym_proto::identity::Identity;
 
@@ -73,6 +73,12 @@ impl Sim {
         host.machine = Client::with_parts(config, identity, seed, now, unix_time, parts);
         host.relied_on = (0, 0);
         self.drain_client(client.0);
+    }
+
+    /// What a crashed client had kept is gone.
+    pub fn forget(&mut self, client: ClientIx) {
+        self.note_fault("forget", |f| f.word("client", client.0 as u64));
+        self.clients[client.0].kept = MemoryStore::new();
     }
 
     /// A frame is written. If anything was done since the last one that has to survive a crash, a

@@ -51,6 +51,7 @@ pub mod logs;
 pub mod model;
 mod nodes;
 mod queue;
+pub mod scenarios;
 mod step;
 pub mod trace;
 mod watched;
@@ -349,6 +350,12 @@ impl Sim {
             Suite::Real => Box::new(SphinxBuilder::new()),
             Suite::Transparent => Box::new(TransparentBuilder::new()),
         }
+    }
+
+    /// What everything is drawn from.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.config.seed
     }
 
     // ---- time ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 //! The model knows which messages were accepted and looks at everything clients deliver and
 //! report. It is told nothing by the machines it judges.
 
+use core::any::Any;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -77,6 +78,16 @@ pub struct Violation {
     pub at: Instant,
     /// Who and what.
     pub detail: String,
+}
+
+impl Violation {
+    /// A panic, with what it says.
+    pub(super) fn panic(cause: &(dyn Any + Send)) -> Self {
+        let text = cause.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+        let detail = text.unwrap_or("a panic without words").to_owned();
+        Self { rule: Rule::NoPanic, at: Instant::START, detail }
+    }
 }
 
 /// How a message was sent.

@@ -11,7 +11,6 @@ use std::time::Instant;
 use nym_proto::time::Instant as SimInstant;
 use nym_testnet::sim::campaign::{Report, Scenario};
 use nym_testnet::sim::model::{Rule, Tally, Violation};
-use nym_testnet::sim::trace::Ran;
 
 use super::Cli;
 
@@ -59,6 +58,9 @@ pub(super) fn run_seeds(cli: &Cli) -> ExitCode {
     }
     if violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
+
+/// What came out of a seed.
+type Ran = Result<Report, Violation>;
 
 /// Runs all seeds, several at a time if asked for. What is printed has the order of the seeds, and
 /// the first violation is that of the lowest seed, however many run at a time.

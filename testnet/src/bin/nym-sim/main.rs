@@ -2,6 +2,7 @@
 //! that all promises hold.
 
 mod campaign;
+mod scenario;
 mod speed;
 mod trace;
 
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use nym_testnet::sim::Suite;
+use nym_testnet::sim::trace::TracedRun;
 
 /// Simulates mixnets with faults, one per seed, and stops at the first broken promise.
 #[derive(Parser)]
@@ -43,12 +45,18 @@ struct Cli {
     /// Run the seeds that are multiples of N twice: both runs must have the same trace hash.
     #[arg(long, value_name = "N")]
     twice_every: Option<NonZeroU64>,
-    /// Write down what happens in the run of the one seed: its events and actions, a JSON object per
-    /// line.
-    #[arg(long, value_name = "FILE", requires = "seed", conflicts_with_all = ["speed", "replay"])]
+    /// Play a scenario with a name; 'list' shows them, 'all' plays them all.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["seeds", "speed", "jobs", "twice_every"])]
+    scenario: Option<String>,
+    /// Take away what the scenario needs: it must fail.
+    #[arg(long, requires = "scenario")]
+    spoil: bool,
+    /// Write down what happens in the run of the one seed, or in the scenario: events and actions, a
+    /// JSON object per line.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "speed", "replay"])]
     trace: Option<PathBuf>,
     /// Run what a file of --trace is of again and compare, line by line.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "speed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "scenario", "speed"])]
     replay: Option<PathBuf>,
     /// Only measure: simulate 10 clients with default traffic for a minute, without faults.
     #[arg(long, conflicts_with_all = ["seeds", "trace_hash", "show"])]
@@ -79,8 +87,12 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else if let Some(path) = &cli.replay {
         trace::replay(path, &cli)
-    } else if let (Some(path), Some(seed)) = (&cli.trace, cli.seed) {
-        trace::record(path, seed, &cli)
+    } else if let Some(name) = &cli.scenario {
+        scenario::play(name, &cli)
+    } else if let Some(path) = &cli.trace {
+        let (seed, suite) = (cli.seed.unwrap_or_default(), cli.suite.suite());
+        let run = TracedRun { seed, suite, scenario: None, is_spoiled: false };
+        trace::record(path, &run, &cli)
     } else {
         campaign::run_seeds(&cli)
     }

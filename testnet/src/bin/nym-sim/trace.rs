@@ -11,11 +11,11 @@ use nym_testnet::sim::trace::{self, Ran, TracedRun};
 
 use super::Cli;
 
-/// Runs a seed and writes down what happens.
-pub(super) fn record(path: &Path, seed: u64, cli: &Cli) -> ExitCode {
-    let run = TracedRun { seed, suite: cli.suite.suite() };
+/// Runs a seed, or plays a scenario, and writes down what happens.
+pub(super) fn record(path: &Path, run: &TracedRun, cli: &Cli) -> ExitCode {
+    let seed = run.seed;
     let out = File::create(path).map(|file| BufWriter::with_capacity(1 << 20, file));
-    match out.and_then(|out| trace::record(&run, out)) {
+    match out.and_then(|out| trace::record(run, out)) {
         Ok(ran) => {
             let path = path.display();
             if cli.json {
@@ -76,7 +76,7 @@ pub(super) fn replay(path: &Path, cli: &Cli) -> ExitCode {
 
 fn ended(ran: &Ran) -> String {
     match ran {
-        Ok(report) => format!("all rules held, trace hash {:016x}", report.trace_hash),
+        Ok(trace_hash) => format!("all rules held, trace hash {trace_hash:016x}"),
         Err(violation) => {
             let (rule, at, detail) = (violation.rule, violation.at, &violation.detail);
             format!("it breaks the rule {rule:?} at {at:?}: {detail}")

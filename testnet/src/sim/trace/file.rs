@@ -7,12 +7,14 @@ use core::fmt;
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nym_proto::limits::Limits;
 use serde_json::{Value, json};
 
 use super::TraceSink;
 use crate::sim::Suite;
-use crate::sim::campaign::{Report, Scenario};
+use crate::sim::campaign::Scenario;
 use crate::sim::model::Violation;
+use crate::sim::scenarios::{Named, Options};
 
 /// The form of the files. Another one has another number.
 const FORM: u64 = 1;
@@ -24,10 +26,14 @@ pub struct TracedRun {
     pub seed: u64,
     /// What packets are made of.
     pub suite: Suite,
+    /// The scenario. `None`: everything is drawn from the seed.
+    pub scenario: Option<&'static str>,
+    /// The scenario is spoiled.
+    pub is_spoiled: bool,
 }
 
-/// What became of a run.
-pub type Ran = Result<Report, Violation>;
+/// The trace hash of a run in which all rules held, or the rule that did not.
+pub type Ran = Result<u64, Violation>;
 
 /// The first place where a run is not what was recorded.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,40 +92,72 @@ impl std::error::Error for ReplayError {}
 
 impl TracedRun {
     fn start(&self, sink: Box<dyn TraceSink>) -> Ran {
-        Scenario::draw(self.seed, self.suite).run_traced(sink)
+        let Self { seed, suite, scenario, is_spoiled } = *self;
+        match scenario.and_then(Named::find) {
+            Some(named) => {
+                let options = Options { seed, suite, is_spoiled };
+                named.play(options, Some(sink)).map(|played| played.trace_hash)
+            }
+            None => Scenario::draw(seed, suite).run_traced(sink).map(|report| report.trace_hash),
+        }
     }
 
     /// Everything that is needed to run it again, and what was drawn from the seed.
     fn header(&self) -> String {
-        let drawn = Scenario::draw(self.seed, self.suite);
-        let kinds: Vec<_> = drawn.plan.kinds.iter().map(|kind| format!("{kind:?}")).collect();
-        let value = json!({
+        let mut value = json!({
             "nym_sim_trace": FORM,
             "version": env!("CARGO_PKG_VERSION"),
             "seed": self.seed,
             "suite": self.suite.name(),
-            "clients": drawn.clients.len(),
-            "gateways": drawn.sim.gateways,
-            "mixes_per_layer": drawn.sim.mixes_per_layer,
-            "faults": kinds,
-            "faults_nanos": super::nanos(drawn.duration),
         });
+        match self.scenario {
+            Some(name) => {
+                value["scenario"] = name.into();
+                value["is_spoiled"] = self.is_spoiled.into();
+            }
+            None => value["drawn"] = drawn(&Scenario::draw(self.seed, self.suite)),
+        }
         value.to_string()
     }
 
     fn parse(header: &str) -> Option<(Self, String)> {
         let value: Value = serde_json::from_str(header).ok()?;
-        let is_known = value["nym_sim_trace"] == FORM;
         let suite = Suite::from_name(value["suite"].as_str()?)?;
-        let run = Self { seed: value["seed"].as_u64()?, suite };
+        let scenario = match value.get("scenario") {
+            Some(name) => Some(Named::find(name.as_str()?)?.name),
+            None => None,
+        };
+        let is_spoiled = value["is_spoiled"].as_bool().unwrap_or_default();
+        let run = Self { seed: value["seed"].as_u64()?, suite, scenario, is_spoiled };
+        let is_known = value["nym_sim_trace"] == FORM;
         is_known.then_some((run, value["version"].as_str()?.to_owned()))
     }
+}
+
+/// What was drawn, as far as it tells runs apart at a glance.
+fn drawn(scenario: &Scenario) -> Value {
+    let kinds: Vec<_> = scenario.plan.kinds.iter().map(|kind| format!("{kind:?}")).collect();
+    let Limits { outbox_messages_max, outbox_bytes_max, inbox_bytes_max, surbs_max, .. } =
+        scenario.limits;
+    json!({
+        "clients": scenario.clients.len(),
+        "gateways": scenario.sim.gateways,
+        "mixes_per_layer": scenario.sim.mixes_per_layer,
+        "faults": kinds,
+        "faults_for_nanos": super::nanos(scenario.duration),
+        "limits": {
+            "outbox_messages_max": outbox_messages_max,
+            "outbox_bytes_max": outbox_bytes_max,
+            "inbox_bytes_max": inbox_bytes_max,
+            "surbs_max": surbs_max,
+        },
+    })
 }
 
 /// The last line.
 fn footer(ran: &Ran) -> String {
     let value = match ran {
-        Ok(report) => json!({ "end": format!("{:016x}", report.trace_hash) }),
+        Ok(trace_hash) => json!({ "end": format!("{trace_hash:016x}") }),
         Err(violation) => json!({
             "end": format!("{:?}", violation.rule),
             "at": violation.at.as_nanos(),

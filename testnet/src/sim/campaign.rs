@@ -188,7 +188,8 @@ fn draw_limits(stream: &mut Stream) -> Limits {
     }
     let mut small = |min: usize, max: usize| min + stream.index(max - min);
     limits.message_bytes_max = small(1_000, 40_000);
-    limits.outbox_bytes_max = limits.message_bytes_max * small(1, 4);
+    // with room for ten SURBs beside the message
+    limits.outbox_bytes_max = small(20_000, 150_000);
     limits.outbox_messages_max = small(8, 32);
     limits.inbox_bytes_max = small(40_000, 200_000);
     limits.inbox_messages_max = small(1, 16);

@@ -249,6 +249,8 @@ impl Stage {
     // ---- the end ---------------------------------------------------------------------------
 
     pub(super) fn finish(mut self) -> Result<Played, Violation> {
+        // what gateways have stored is fetched
+        self.wait(SOON, |stage| stage.watched.sim.are_ready())?;
         self.run_for(SETTLE)?;
         let tally = self.watched.finish()?;
         let sim = &self.watched.sim;

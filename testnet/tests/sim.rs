@@ -27,7 +27,7 @@ fn sabotaged(sabotage: Sabotage) -> Violation {
     let mut scenario = Scenario::draw(2, Suite::Transparent).without_faults().slowed(SLOW);
     scenario.sim.gateways = 1;
     scenario.duration = Duration::from_secs(60);
-    scenario.load_interval = Duration::from_secs(1);
+    scenario.load_interval = Some(Duration::from_secs(1));
     scenario.clients.truncate(2);
     assert!(scenario.run().is_ok(), "the rules hold without the sabotage");
     match scenario.sabotaged(sabotage).run() {

@@ -40,7 +40,7 @@ fn scenario(input: &mut Input<'_>) -> Scenario {
     };
     let clients = (0..2).map(|_| traffic(input)).collect();
     let duration = Duration::from_secs(5 + u64::from(input.byte() % 25));
-    let load_interval = Duration::from_millis(300 + u64::from(input.byte()) * 10);
+    let load_interval = Some(Duration::from_millis(300 + u64::from(input.byte()) * 10));
     let node_links = NodeLinks {
         latency: Duration::from_millis(input.byte().into()),
         jitter: Duration::from_millis(u64::from(input.byte()) * 2),

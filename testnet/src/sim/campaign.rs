@@ -13,9 +13,9 @@ use nym_proto::limits::Limits;
 use nym_proto::time::Instant;
 
 use super::faults::{FaultPlan, Kind, Parts};
-use super::model::{Manner, OUTSIDER, Rule, Tally, Violation};
+use super::model::{Manner, OUTSIDER, Rule, Sent, Tally, Violation};
 use super::trace::TraceSink;
-use super::watched::Watched;
+use super::watched::{Pending, Watched};
 use super::{ClientIx, DirectoryMode, NodeIx, NodeLinks, Sabotage, Sim, SimConfig, Suite};
 
 /// How long it may take after the last fault until every pair of clients has exchanged a message
@@ -43,8 +43,8 @@ pub struct Scenario {
     pub limits: Limits,
     /// How long things go wrong.
     pub duration: Duration,
-    /// Mean time between two messages of all clients together.
-    pub load_interval: Duration,
+    /// Mean time between two messages of all clients together. `None`: there are none.
+    pub load_interval: Option<Duration>,
     /// What goes wrong.
     pub plan: FaultPlan,
 }
@@ -58,6 +58,8 @@ pub struct Report {
     pub kinds: Vec<Kind>,
     /// Virtual time, both phases.
     pub time: Duration,
+    /// Virtual time of the first phase.
+    pub faults_for: Duration,
     /// Clients times virtual time.
     pub client_seconds: f64,
     /// How long it took after the last fault until every pair had exchanged a message.
@@ -66,6 +68,19 @@ pub struct Report {
     pub tally: Tally,
     /// The hash of everything.
     pub trace_hash: u64,
+}
+
+/// What there is to draw of a run.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// What happened.
+    pub report: Report,
+    /// When the first client wrote a frame, and its bytes.
+    pub frames: Vec<(Instant, usize)>,
+    /// All messages, those of the second phase included.
+    pub messages: Vec<Sent>,
+    /// How many acks the clients waited for, several times a second.
+    pub pending: Vec<Pending>,
 }
 
 impl Scenario {
@@ -106,7 +121,7 @@ impl Scenario {
             epoch_length: sim.epoch_length,
         };
         let plan = FaultPlan::draw(kinds, parts, duration, &mut faults);
-        let load_interval = if is_long { load * 10 } else { load };
+        let load_interval = Some(if is_long { load * 10 } else { load });
         // drawn last, and from its own stream
         let limits = draw_limits(&mut entropy.stream(Purpose::Other(u32::MAX - 3)));
         Self { seed, sim, clients, limits, duration, load_interval, plan }
@@ -129,6 +144,21 @@ impl Scenario {
         self.run_with(Some(sink))
     }
 
+    /// The same, and tells what there is to draw.
+    ///
+    /// # Errors
+    /// The first rule that does not hold. A panic is one.
+    pub fn observe(&self) -> Result<Observed, Violation> {
+        let observe = || {
+            let mut run = Run::new(self, None);
+            run.watched.pending = Some(Vec::new());
+            let report = run.run()?;
+            Ok(run.observed(report))
+        };
+        let run = catch_unwind(AssertUnwindSafe(observe));
+        run.unwrap_or_else(|cause| Err(Violation::panic(&*cause)))
+    }
+
     fn run_with(&self, sink: Option<Box<dyn TraceSink>>) -> Result<Report, Violation> {
         let run = catch_unwind(AssertUnwindSafe(|| Run::new(self, sink).run()));
         run.unwrap_or_else(|cause| Err(Violation::panic(&*cause)))
@@ -139,6 +169,13 @@ impl Scenario {
     pub fn without_faults(mut self) -> Self {
         self.plan =
             FaultPlan { kinds: Vec::new(), node_links: NodeLinks::default(), faults: Vec::new() };
+        self
+    }
+
+    /// The same, with applications that do nothing until faults have stopped.
+    #[must_use]
+    pub fn idle(mut self) -> Self {
+        self.load_interval = None;
         self
     }
 
@@ -241,7 +278,7 @@ impl<'s> Run<'s> {
         Self { scenario, watched: Watched::new(sim), stream }
     }
 
-    fn run(mut self) -> Result<Report, Violation> {
+    fn run(&mut self) -> Result<Report, Violation> {
         self.suffer()?;
         self.heal();
         let healed_at = self.watched.sim.now();
@@ -254,6 +291,7 @@ impl<'s> Run<'s> {
             seed: self.scenario.seed,
             kinds: self.scenario.plan.kinds.clone(),
             time,
+            faults_for: self.scenario.duration,
             client_seconds: time.as_secs_f64() * self.watched.sim.clients() as f64,
             recovery,
             tally,
@@ -261,12 +299,23 @@ impl<'s> Run<'s> {
         })
     }
 
+    fn observed(self, report: Report) -> Observed {
+        let Watched { sim, model, pending } = self.watched;
+        Observed {
+            report,
+            frames: sim.client(ClientIx(0)).written().to_vec(),
+            messages: model.messages().cloned().collect(),
+            pending: pending.unwrap_or_default(),
+        }
+    }
+
     /// The first phase: things go wrong while the applications send.
     fn suffer(&mut self) -> Result<(), Violation> {
         self.watched.sim.set_node_links(self.scenario.plan.node_links);
         let end = Instant::START + self.scenario.duration;
         let mut faults = self.scenario.plan.faults.iter().peekable();
-        let mut next_send = Instant::START;
+        let mut next_send =
+            if self.scenario.load_interval.is_some() { Instant::START } else { end };
         loop {
             let fault_at = faults.peek().map_or(end, |(at, _)| (Instant::START + *at).min(end));
             let until = fault_at.min(next_send).min(end);
@@ -274,7 +323,8 @@ impl<'s> Run<'s> {
             if let Some((_, fault)) = faults.next_if(|(at, _)| Instant::START + *at <= until) {
                 fault.apply(&mut self.watched.sim);
             } else if next_send <= until && until < end {
-                next_send = until + self.stream.exponential(self.scenario.load_interval);
+                let interval = self.scenario.load_interval.unwrap_or(self.scenario.duration);
+                next_send = until + self.stream.exponential(interval);
                 self.send_something();
             } else {
                 return Ok(());

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use nym_proto::client::{DeliveryOrigin, Fact, MessageId, Outcome};
 use nym_proto::entropy::{Entropy, Purpose};
+use nym_proto::limits::Limits;
 use nym_proto::message::SenderTag;
 use nym_proto::time::Instant;
 
 use super::hostile_sender::HOSTILE;
 use super::logs::{Secrets, lines_of};
-use super::{ClientIx, LostPush, Sim};
+use super::{ClientIx, LostPush, Sim, SimClient};
 
 /// Bytes of the smallest message: its number.
 pub const MESSAGE_MIN: usize = 8;
@@ -42,11 +43,12 @@ pub enum Rule {
     /// crash of its sender nothing more is heard.
     OneOutcome,
     /// A message that ended acknowledged is delivered. Gateways acknowledge what they have pushed
-    /// or stored, so there are three exceptions. A push to the recipient got lost with a broken
+    /// or stored, so there are four exceptions. A push to the recipient got lost with a broken
     /// connection: one between acceptance and the acknowledgement, or a later one of a stored
     /// message. Or the recipient's gateway has lost its memory while messages were stored for
     /// the recipient. Or the recipient has crashed since it was accepted: fragments of a message
-    /// that is not complete are not kept.
+    /// that is not complete are not kept. Or the recipient may hold less than by default and has said
+    /// since that it dropped something.
     AcknowledgedIsDelivered,
     /// No line that shells log about a fact at INFO or above names a recipient, a key, a tag or an
     /// address; none is an error.
@@ -144,6 +146,9 @@ pub struct Tally {
     pub lost_with_memory: u64,
     /// Acknowledged and not delivered, the recipient having crashed with a part of it.
     pub lost_with_recipient: u64,
+    /// Acknowledged and not delivered, the recipient having dropped incomplete messages to stay within
+    /// limits that are smaller than usual.
+    pub lost_for_room: u64,
     /// Without an outcome, the sender having crashed.
     pub forgotten: u64,
 }
@@ -214,6 +219,11 @@ impl Model {
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<&Sent> {
         self.sent.get(&id)
+    }
+
+    /// All messages that were accepted, in the order they were composed.
+    pub fn messages(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.values()
     }
 
     /// Whose tag a client knows this one to be.
@@ -435,6 +445,8 @@ impl Model {
                 tally.lost_with_memory += 1;
             } else if has_crashed(sent.to) {
                 tally.lost_with_recipient += 1;
+            } else if has_made_room(recipient, sent.accepted_at) {
+                tally.lost_for_room += 1;
             } else {
                 let connected = recipient.facts().iter().filter(|(_, fact)| {
                     matches!(fact, Fact::Connectivity(_) | Fact::ReassemblyDropped { .. })
@@ -455,6 +467,16 @@ impl Model {
         }
         Ok(tally)
     }
+}
+
+/// True if a client with small limits has dropped something incomplete, or complete, since.
+fn has_made_room(client: &SimClient, since: Instant) -> bool {
+    let (limits, usual) = (client.machine().limits(), Limits::default());
+    let is_small =
+        limits.reassembly != usual.reassembly || limits.inbox_bytes_max < usual.inbox_bytes_max;
+    let is_drop =
+        |fact: &Fact| matches!(fact, Fact::ReassemblyDropped { .. } | Fact::DeliveryDropped { .. });
+    is_small && client.facts().iter().any(|(at, fact)| *at >= since && is_drop(fact))
 }
 
 fn within_limits(sim: &Sim) -> Result<(), Violation> {

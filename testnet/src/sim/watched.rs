@@ -1,5 +1,7 @@
 //! A simulation that the model looks at after every step.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use nym_proto::client::{Event, MessageId, Outgoing, Shutdown, Target};
 use nym_proto::time::Instant;
@@ -12,11 +14,19 @@ use super::{ClientIx, Sim};
 pub(super) struct Watched {
     pub(super) sim: Sim,
     pub(super) model: Model,
+    /// How many acks each client waited for, now and then, if anybody wants to know.
+    pub(super) pending: Option<Vec<Pending>>,
 }
+
+/// How many acks each client waits for at an instant.
+pub type Pending = (Instant, Vec<usize>);
+
+/// Time between two looks at what is pending.
+const PENDING_EVERY: Duration = Duration::from_millis(250);
 
 impl Watched {
     pub(super) fn new(sim: Sim) -> Self {
-        Self { sim, model: Model::new() }
+        Self { sim, model: Model::new(), pending: None }
     }
 
     pub(super) fn broken<T>(&self, rule: Rule, detail: String) -> Result<T, Violation> {
@@ -26,9 +36,20 @@ impl Watched {
     /// Looks at what has happened since the last time.
     pub(super) fn check(&mut self) -> Result<(), Violation> {
         self.model.check(&self.sim)?;
+        self.look_at_pending();
         match self.sim.trace_failure() {
             Some(failure) => self.broken(Rule::Repeatable, failure.to_owned()),
             None => Ok(()),
+        }
+    }
+
+    fn look_at_pending(&mut self) {
+        let now = self.sim.now();
+        if let Some(pending) = &mut self.pending
+            && pending.last().is_none_or(|(at, _)| now.since(*at) >= PENDING_EVERY)
+        {
+            let clients = (0..self.sim.clients()).map(|index| self.sim.client(ClientIx(index)));
+            pending.push((now, clients.map(|it| it.machine().usage().in_flight).collect()));
         }
     }
 

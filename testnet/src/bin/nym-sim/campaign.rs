@@ -37,6 +37,7 @@ impl Summary {
         self.tally.lost_with_connection += tally.lost_with_connection;
         self.tally.lost_with_memory += tally.lost_with_memory;
         self.tally.lost_with_recipient += tally.lost_with_recipient;
+        self.tally.lost_for_room += tally.lost_for_room;
         self.tally.forgotten += tally.forgotten;
         for kind in &report.kinds {
             *self.kinds.entry(format!("{kind:?}")).or_default() += 1;
@@ -160,8 +161,11 @@ fn print_text(
     );
     println!(
         "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory, {} with a \
-         recipient that crashed",
-        tally.lost_with_connection, tally.lost_with_memory, tally.lost_with_recipient
+         recipient that crashed, {} to make room",
+        tally.lost_with_connection,
+        tally.lost_with_memory,
+        tally.lost_with_recipient,
+        tally.lost_for_room
     );
     println!("longest recovery after the last fault: {longest_recovery:.1} s");
     let kinds: Vec<_> = kinds.iter().map(|(kind, runs)| format!("{kind} {runs}")).collect();
@@ -201,6 +205,7 @@ fn as_json(
             "lost_with_connection": tally.lost_with_connection,
             "lost_with_memory": tally.lost_with_memory,
             "lost_with_recipient": tally.lost_with_recipient,
+            "lost_for_room": tally.lost_for_room,
             "forgotten": tally.forgotten,
         },
         "seeds_per_kind_of_fault": kinds,

@@ -2,6 +2,8 @@
 //! that all promises hold.
 
 mod campaign;
+#[cfg(feature = "plot")]
+mod plot;
 mod scenario;
 mod speed;
 mod trace;
@@ -58,6 +60,11 @@ struct Cli {
     /// Run what a file of --trace is of again and compare, line by line.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "scenario", "speed"])]
     replay: Option<PathBuf>,
+    /// Run the one seed and draw it: when client 0 sends, busy and idle, how long messages take, how
+    /// many acks are waited for.
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["seeds", "trace", "replay", "scenario", "speed"])]
+    plot: Option<PathBuf>,
     /// Only measure: simulate 10 clients with default traffic for a minute, without faults.
     #[arg(long, conflicts_with_all = ["seeds", "trace_hash", "show"])]
     speed: bool,
@@ -82,6 +89,10 @@ impl Packets {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    #[cfg(feature = "plot")]
+    if let Some(path) = &cli.plot {
+        return plot::draw(path, &cli);
+    }
     if cli.speed {
         speed::measure(&cli);
         ExitCode::SUCCESS

@@ -82,6 +82,7 @@ pub use self::links::Ways;
 use self::nodes::Node;
 use self::queue::Queue;
 use self::trace::{Trace, TraceSink};
+pub use self::watched::Pending;
 use crate::blueprint::Blueprint;
 use crate::directory::ListedNode;
 use crate::epoch::EpochClock;

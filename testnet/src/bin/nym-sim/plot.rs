@@ -135,12 +135,19 @@ fn rate(area: &Area<'_>, title: &str, observed: &Observed, seconds: f64, colour:
 
 /// Each frame as a mark, for a few seconds around a message of the application.
 fn single_frames(area: &Area<'_>, busy: &Observed, idle: &Observed, seconds: f64) -> Done {
-    let messages = sent(busy, seconds);
-    let middle = messages.iter().copied().find(|at| *at > seconds / 3.0).unwrap_or(seconds / 2.0);
-    let from = (middle - CLOSE_UP / 3.0).max(0.0);
+    let (messages, written) = (sent(busy, seconds), frames(busy, seconds));
+    let begin = |at: &f64| (at - CLOSE_UP / 3.0).max(0.0);
+    let shown = |at: &&f64| {
+        let from = begin(at);
+        written.iter().filter(|frame| (from..from + CLOSE_UP).contains(*frame)).count()
+    };
+    let from = messages.iter().max_by_key(shown).map_or(seconds / 2.0, begin);
     let to = from + CLOSE_UP;
     let mut chart = ChartBuilder::on(area)
-        .caption("Each frame of client 0, busy above and idle below", ("sans-serif", 15))
+        .caption(
+            "Each frame of client 0 around a message of its application (triangle)",
+            ("sans-serif", 15),
+        )
         .margin(6)
         .margin_right(18)
         .x_label_area_size(34)
@@ -150,10 +157,15 @@ fn single_frames(area: &Area<'_>, busy: &Observed, idle: &Observed, seconds: f64
         .configure_mesh()
         .disable_y_mesh()
         .light_line_style(WHITE)
+        .label_style(("sans-serif", 12))
+        .axis_desc_style(("sans-serif", 12))
         .y_labels(0)
         .x_desc("seconds")
         .x_label_formatter(&|x| format!("{x:.1}"))
         .draw()?;
+    for (name, colour, y) in [("busy", BUSY, 52), ("idle", IDLE, 84)] {
+        area.draw(&Text::new(name, (28, y), ("sans-serif", 13).into_font().color(&colour)))?;
+    }
     for (observed, colour, bottom) in [(busy, BUSY, 1.1), (idle, IDLE, 0.15)] {
         let shown = frames(observed, seconds).into_iter().filter(|at| (from..to).contains(at));
         chart.draw_series(shown.map(|at| {

@@ -1,5 +1,7 @@
 //! Shutting down, dropping the handle, and what a client tells about itself.
 
+use std::time::Duration;
+
 use nym_proto::client::{
     Connectivity, DeliveryOrigin, Fact, FailReason, Outcome, RefusedReason, Shutdown, StopReason,
 };
@@ -165,7 +167,9 @@ fn senders_that_wait_for_room_are_released(cast: &Cast) {
 fn counters_and_facts_agree_with_what_happened(cast: &Cast) {
     let stage = Stage::new(57);
     let mut config = stage.config(ALICE);
+    // cover in every slot: fewer of them, or a busy machine does nothing else
     config.traffic.cover = true;
+    config.traffic.main_interval = Duration::from_millis(15);
     let alice = stage.join_with(cast.alice, ALICE, config);
     let bob = stage.join(cast.bob, BOB);
     let mut fragments = 0;

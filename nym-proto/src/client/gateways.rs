@@ -7,7 +7,7 @@ use super::session::Gateway;
 use super::{Client, Fact, GatewayChoice, Network, SessionFailure, StopReason};
 use crate::entropy::Stream;
 use crate::identity::IdentityKey;
-use crate::topology::{Node, Topology};
+use crate::topology::{Node, TlsPolicy, Topology};
 
 /// How long a gateway is tried that has never accepted the client.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
@@ -56,7 +56,9 @@ impl Client {
         if self.session.gateway().is_some() {
             self.refresh_gateway();
         } else if !self.choose_gateway(None) {
-            self.report(Fact::NoGateway);
+            if !self.is_unlisted {
+                self.report(Fact::NoGateway);
+            }
             match (&self.config.network, self.config.gateway) {
                 // it may be listed again before long
                 (Network::Directory(_), _) => {
@@ -116,10 +118,13 @@ impl Client {
     /// replaced without being asked to: no address is lost with it.
     pub(super) fn watch_gateway(&mut self) {
         let is_lost = !self.session.is_ready() || self.is_unlisted;
-        let Some(gateway) = self.session.gateway().filter(|_| is_lost).map(|g| g.identity) else {
-            self.gateway_lost_at = None;
+        let Some(gateway) = self.session.gateway().map(|gateway| gateway.identity) else {
             return;
         };
+        if !is_lost {
+            self.gateway_lost_at = None;
+            return;
+        }
         let since = *self.gateway_lost_at.get_or_insert(self.now);
         let after = self.now.since(since);
         let patience = match self.session.is_registered() {
@@ -145,26 +150,38 @@ impl Client {
         }
     }
 
+    /// True if the gateway of an earlier run, which the directory does not list now, may come back: its
+    /// address is known to others.
+    fn waits_for_kept_gateway(&mut self) -> bool {
+        let since = *self.gateway_lost_at.get_or_insert(self.now);
+        let is_over =
+            self.config.fail_over.is_some_and(|patience| self.now.since(since) >= patience);
+        self.is_unlisted = matches!(self.config.network, Network::Directory(_)) && !is_over;
+        self.is_unlisted
+    }
+
+    fn draw_gateway(&mut self, topology: &Topology, not_this: Option<IdentityKey>) -> Option<Node> {
+        let mut candidates = topology.candidates(self.config.min_performance, self.config.tls);
+        candidates.retain(|node| {
+            !self.unusable.contains(&node.identity) && Some(node.identity) != not_this
+        });
+        draw_weighted(&candidates, &mut self.streams.link).cloned()
+    }
+
     /// Chooses a gateway, other than `not_this`, and connects to it. False if there is none to choose.
     fn choose_gateway(&mut self, not_this: Option<IdentityKey>) -> bool {
         let Some(topology) = self.topology.clone() else {
             return true;
         };
         let kept = self.session.known_gateway();
+        let kept = kept.filter(|kept| not_this.is_none() && !self.unusable.contains(kept));
         let node = match self.config.gateway {
             GatewayChoice::Given(identity) => topology.node_by_identity(&identity).cloned(),
-            GatewayChoice::Random => {
-                let mut candidates =
-                    topology.candidates(self.config.min_performance, self.config.tls);
-                candidates.retain(|node| {
-                    !self.unusable.contains(&node.identity) && Some(node.identity) != not_this
-                });
-                let kept = kept.filter(|_| not_this.is_none());
-                let kept =
-                    kept.and_then(|k| candidates.iter().find(|node| node.identity == k).copied());
-                let drawn = draw_weighted(&candidates, &mut self.streams.link);
-                kept.or(drawn).cloned()
-            }
+            GatewayChoice::Random => match kept.map(|kept| topology.node_by_identity(&kept)) {
+                Some(None) if self.waits_for_kept_gateway() => return false,
+                Some(Some(node)) if has_urls(node, self.config.tls) => Some(node.clone()),
+                _ => self.draw_gateway(&topology, not_this),
+            },
         };
         let Some(node) = node else { return false };
         let urls = node.entry.as_ref().map(|entry| entry.urls(self.config.tls)).unwrap_or_default();
@@ -176,6 +193,10 @@ impl Client {
         self.session.use_gateway(self.now, gateway);
         true
     }
+}
+
+fn has_urls(node: &Node, tls: TlsPolicy) -> bool {
+    node.entry.as_ref().is_some_and(|entry| !entry.urls(tls).is_empty())
 }
 
 /// A gateway, drawn with a probability in proportion to its performance.

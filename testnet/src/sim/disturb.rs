@@ -256,13 +256,15 @@ impl Sim {
             f.word("attack", attack as u64);
         });
         let (now, unix_time) = (self.now, self.unix_time());
-        let (Some(topology), Some(victim), Some(mut hostile)) = (
-            self.documents.topology(unix_time),
-            self.clients[victim.0].address,
-            (sender < self.senders.len()).then(|| self.senders.swap_remove(sender)),
-        ) else {
+        let (Some(topology), Some(victim)) =
+            (self.documents.topology(unix_time), self.clients[victim.0].address)
+        else {
             return;
         };
+        if sender >= self.senders.len() {
+            return;
+        }
+        let mut hostile = self.senders.swap_remove(sender);
         let own = hostile.address;
         let gateway =
             self.nodes.iter().position(|node| *node.plan.identity.public() == own.gateway);

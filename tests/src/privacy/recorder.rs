@@ -30,6 +30,8 @@ pub enum Kind {
 pub struct Built {
     destination: Option<IdentityKey>,
     kind: Kind,
+    /// Whether it was sealed for the gateway. Acks and SURBs are not, nor is what was built in vain.
+    pub is_sealed: bool,
     /// The hops of its route; of a reply the first.
     pub hops: Vec<NodeAddress>,
     /// Delays in seconds, one for each hop; of a reply none.
@@ -71,6 +73,7 @@ impl Recorder {
         self.built.lock().unwrap_or_else(PoisonError::into_inner).push(Built {
             destination: to.copied(),
             kind,
+            is_sealed: false,
             hops: hops.iter().map(|hop| hop.address).collect(),
             delays: delays.iter().map(seconds).collect(),
         });
@@ -141,6 +144,13 @@ impl LinkCipher for Recorder {
         nonce: &[u8; NONCE_SIZE],
         body: &mut [u8],
     ) -> [u8; TAG_SIZE] {
+        // one packet at a time waits for its slot
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_packet = |built: &&mut Built| matches!(built.kind, Kind::Data | Kind::Reply);
+        if let Some(packet) = built.iter_mut().rev().find(is_packet) {
+            packet.is_sealed = true;
+        }
+        drop(built);
         self.inner.seal_frame(key, nonce, body)
     }
 

@@ -221,9 +221,7 @@ impl Watch {
             let kind = |built: &Built| own.map_or(Kind::Data, |own| built.kind(&own));
             built.drain(..).map(|built| (kind(&built), built)).collect()
         };
-        let packets = built.iter().map(|(kind, _)| *kind);
-        let mut kinds =
-            packets.filter(|kind| matches!(kind, Kind::Data | Kind::Loop | Kind::Reply));
+        let mut kinds = built.iter().filter(|(_, built)| built.is_sealed).map(|(kind, _)| *kind);
         let mut frames: Vec<Frame> = Vec::new();
         for &(at, size) in host.written().iter().filter(|(_, size)| *size > PACKET_MIN) {
             let Some(kind) = kinds.next() else { panic!("a frame that was not built") };

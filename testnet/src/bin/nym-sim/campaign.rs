@@ -11,6 +11,7 @@ use std::time::Instant;
 use nym_proto::time::Instant as SimInstant;
 use nym_testnet::sim::campaign::{Report, Scenario};
 use nym_testnet::sim::model::{Rule, Tally, Violation};
+use nym_testnet::sim::trace::TraceSink;
 
 use super::Cli;
 
@@ -113,7 +114,7 @@ fn campaign(cli: &Cli, seeds: Range<u64>, begun: Instant) -> (Summary, Option<(u
 }
 
 fn tell(cli: &Cli, report: &Report, summary: &mut Summary) {
-    if cli.show {
+    if cli.show && cli.seed.is_none() {
         println!("{:#?}", Scenario::draw(report.seed, cli.suite.suite()));
     }
     if cli.trace_hash {
@@ -122,10 +123,28 @@ fn tell(cli: &Cli, report: &Report, summary: &mut Summary) {
     summary.add(report);
 }
 
+/// Prints what clients report and what goes wrong, as it happens.
+struct Shown;
+
+impl TraceSink for Shown {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let is_telling = [r#""action":"report""#, r#""action":"outcome""#, r#""what":"fault""#];
+        if is_telling.iter().any(|kind| line.contains(kind)) {
+            println!("{line}");
+        }
+        Ok(())
+    }
+}
+
 /// Runs one seed, or runs it twice and compares.
 fn run(seed: u64, cli: &Cli) -> Ran {
     let scenario = Scenario::draw(seed, cli.suite.suite());
-    let report = scenario.run()?;
+    let report = if cli.show && cli.seed.is_some() {
+        println!("{scenario:#?}");
+        scenario.run_traced(Box::new(Shown))?
+    } else {
+        scenario.run()?
+    };
     if cli.twice_every.is_some_and(|every| seed.is_multiple_of(every.get())) {
         let again = scenario.run()?.trace_hash;
         if again != report.trace_hash {

@@ -38,7 +38,8 @@ struct Cli {
     /// Print the summary, and a violation, as one JSON object.
     #[arg(long)]
     json: bool,
-    /// Print what was drawn from each seed.
+    /// Print what was drawn from each seed; with one seed also what clients report, how messages end and
+    /// what goes wrong, as it happens.
     #[arg(long)]
     show: bool,
     /// Run this many seeds at a time. The output is the same.

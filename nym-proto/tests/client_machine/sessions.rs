@@ -491,25 +491,6 @@ fn with_fail_over_a_gateway_that_is_away_is_replaced_and_the_address_changes() {
 }
 
 #[test]
-fn after_a_fail_over_correspondents_get_surbs_that_lead_to_the_new_address() {
-    let (mut world, chosen) = with_a_free_choice(150, Some(MINUTE));
-    let bob = world.address(1);
-    world.send(0, 1, Target::Anonymous { recipient: bob, surbs: 10 }, "hello").unwrap();
-    world.run_until_true(MINUTE, "it arrives", |world| !world.hosts[1].delivered.is_empty());
-    world.gateways[chosen].is_up = false;
-    world.cut(0);
-    world.run_for(4 * MINUTE);
-    let nym_proto::client::DeliveryOrigin::Anonymous(tag) = world.hosts[1].delivered[0].origin
-    else {
-        panic!("not anonymous");
-    };
-    world.send(1, 2, Target::Reply(tag), "still there?").unwrap();
-    world.run_until_true(10 * MINUTE, "the reply arrives", |world| {
-        !world.hosts[0].delivered.is_empty()
-    });
-}
-
-#[test]
 fn without_fail_over_the_client_waits_for_its_gateway() {
     let (mut world, chosen) = with_a_free_choice(160, None);
     let before = world.address(0);

@@ -445,7 +445,7 @@ impl Model {
                 tally.lost_with_memory += 1;
             } else if has_crashed(sent.to) {
                 tally.lost_with_recipient += 1;
-            } else if has_made_room(recipient, sent.accepted_at) {
+            } else if has_made_room(recipient, sent) {
                 tally.lost_for_room += 1;
             } else {
                 let connected = recipient.facts().iter().filter(|(_, fact)| {
@@ -469,14 +469,18 @@ impl Model {
     }
 }
 
-/// True if a client with small limits has dropped something incomplete, or complete, since.
-fn has_made_room(client: &SimClient, since: Instant) -> bool {
+/// True if a client with small limits has dropped something incomplete, or complete, since; or, for
+/// a reply, ever a key of a SURB that was still good.
+fn has_made_room(client: &SimClient, sent: &Sent) -> bool {
     let (limits, usual) = (client.machine().limits(), Limits::default());
     let is_small =
         limits.reassembly != usual.reassembly || limits.inbox_bytes_max < usual.inbox_bytes_max;
     let is_drop =
         |fact: &Fact| matches!(fact, Fact::ReassemblyDropped { .. } | Fact::DeliveryDropped { .. });
-    is_small && client.facts().iter().any(|(at, fact)| *at >= since && is_drop(fact))
+    let has_lost_key =
+        sent.manner == Manner::Reply && client.machine().stats().reply_keys_dropped > 0;
+    let mut facts = client.facts().iter();
+    is_small && (has_lost_key || facts.any(|(at, fact)| *at >= sent.accepted_at && is_drop(fact)))
 }
 
 fn within_limits(sim: &Sim) -> Result<(), Violation> {

@@ -21,8 +21,9 @@ pub struct Config {
     pub state: State,
     /// With [`GatewayChoice::Random`]: use another gateway when the one in use could not be reached, or
     /// was not listed, for this long, though the directory answers. The client has another address then:
-    /// who knows only the old one cannot reach it any more, and a correspondent may
-    /// be unable to answer until the client writes to it again. `None`: wait for the gateway for ever.
+    /// who knows only the old one cannot reach it any more. Anonymous correspondents get new SURBs within
+    /// a minute; until they have used up the old ones, what they send through those is lost if the old
+    /// gateway is up again, and comes by a new one if it is not. `None`: wait for the gateway for ever.
     pub fail_over: Option<Duration>,
     /// Whether to insist on TLS towards the gateway.
     pub tls: TlsPolicy,

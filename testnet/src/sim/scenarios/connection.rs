@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use nym_proto::client::{Degradation, Fact};
+use nym_proto::client::{Config, Degradation, Fact};
 
 use super::Named;
 use super::stage::{SOON, Script, Stage};
 use crate::sim::model::Violation;
-use crate::sim::{DirectoryMode, NodeIx, SimConfig, Ways};
+use crate::sim::{ClientIx, DirectoryMode, NodeIx, SimConfig, Ways};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -150,4 +150,51 @@ fn own_gateway_gone(stage: &mut Stage) -> Result<(), Violation> {
     let is_same = stage.client(alice).address() == address;
     stage.check("under the same address", format!("{is_same}"), is_same);
     stage.promise("the message ends well", SOON, |stage| stage.is_acknowledged(letter))
+}
+
+pub(super) const FAIL_OVER: Named = Named {
+    name: "fail-over",
+    about: "the gateway of a client that may fail over goes down for good; the client registers \
+            with another, and somebody it wrote to anonymously can still answer",
+    script: Script {
+        network: || SimConfig { gateways: 3, ..SimConfig::default() },
+        play: fail_over,
+    },
+};
+
+fn fail_over(stage: &mut Stage) -> Result<(), Violation> {
+    let interval = Duration::from_millis(200);
+    let slow = |config: &mut Config| config.traffic.main_interval = interval;
+    let alice = stage.sim().add_client(|config| {
+        slow(config);
+        config.fail_over = Some(MINUTE);
+    });
+    let others: Vec<_> = (0..6).map(|_| stage.sim().add_client(slow)).collect();
+    stage.all_ready()?;
+    let (begun, address) = (stage.now(), stage.client(alice).address());
+    let gateway = stage.sim().gateway_of(alice);
+    let is_elsewhere = |bob: &ClientIx| stage.sim().gateway_of(*bob) != gateway;
+    let (Some(bob), Some(gateway)) = (others.into_iter().find(is_elsewhere), gateway) else {
+        stage.check("a correspondent uses another gateway", "none does".to_owned(), false);
+        return Ok(());
+    };
+    let letter = stage.anonymous(alice, bob, 1_000, 10);
+    stage.promise("a message arrives", SOON, |stage| stage.is_acknowledged(letter))?;
+    if !stage.is_spoiled {
+        stage.sim().crash(gateway);
+    }
+    stage.promise("the client says that it moved", 10 * MINUTE, |stage| {
+        stage.has_reported(alice, begun, |fact| matches!(fact, Fact::FailedOver { .. }))
+    })?;
+    stage.promise("it is connected", SOON, |stage| stage.client(alice).is_ready())?;
+    let has_moved = stage.client(alice).address() != address;
+    stage.check("under another address", format!("{has_moved}"), has_moved);
+    stage.run_for(2 * MINUTE)?;
+    let answers: Vec<_> = (0..3).map(|_| stage.reply(bob, alice, 1_000)).collect();
+    stage.promise("answers arrive", 10 * MINUTE, |stage| {
+        answers.iter().all(|answer| stage.is_delivered(*answer))
+    })?;
+    stage.promise("and end well", SOON, |stage| {
+        answers.iter().all(|answer| stage.is_acknowledged(*answer))
+    })
 }

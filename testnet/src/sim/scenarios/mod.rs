@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 /// All scenarios.
-pub const ALL: [Named; 12] = [
+pub const ALL: [Named; 13] = [
     replies::THREE_ROTATIONS,
     connection::SUSPEND,
     connection::DIRECTORY_AWAY,
@@ -51,6 +51,7 @@ pub const ALL: [Named; 12] = [
     traffic::LANE_FAIRNESS,
     connection::HALF_OPEN,
     connection::OWN_GATEWAY_GONE,
+    connection::FAIL_OVER,
     crashes::CLIENT_CRASH,
     traffic::RETRANSMISSION_STORM,
     adversaries::FLOOD,

@@ -23,6 +23,7 @@
 )]
 
 pub mod blueprint;
+mod checksum;
 mod delay;
 pub mod directory;
 pub mod epoch;

@@ -411,20 +411,24 @@ impl Client {
             return None;
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
-        [
-            (self.schedule.deadline(), Wakeup::Slot),
-            (self.prepare_at(), Wakeup::Prepare),
-            (self.acks.deadline(), Wakeup::Ack),
-            (self.session.deadline(), Wakeup::Session),
-            (self.directory.deadline(), Wakeup::Directory),
-            (self.outbox.next_expiry(), Wakeup::Housekeeping),
-            (self.inbox.next_expiry(), Wakeup::Housekeeping),
-            (housekeeping, Wakeup::Housekeeping),
-            (self.drain_until, Wakeup::Shutdown),
-        ]
-        .into_iter()
-        .filter_map(|(at, why)| at.map(|at| Deadline { at, why }))
-        .min_by_key(|deadline| deadline.at)
+        let mut first: Option<Deadline> = None;
+        let mut consider = |at: Option<Instant>, why| {
+            if let Some(at) = at
+                && first.is_none_or(|first| at < first.at)
+            {
+                first = Some(Deadline { at, why });
+            }
+        };
+        consider(self.schedule.deadline(), Wakeup::Slot);
+        consider(self.prepare_at(), Wakeup::Prepare);
+        consider(self.acks.deadline(), Wakeup::Ack);
+        consider(self.session.deadline(), Wakeup::Session);
+        consider(self.directory.deadline(), Wakeup::Directory);
+        consider(self.outbox.next_expiry(), Wakeup::Housekeeping);
+        consider(self.inbox.next_expiry(), Wakeup::Housekeeping);
+        consider(housekeeping, Wakeup::Housekeeping);
+        consider(self.drain_until, Wakeup::Shutdown);
+        first
     }
 
     /// The client's address, once its gateway is chosen.

@@ -26,7 +26,7 @@ impl Sim {
             return;
         }
         (host.is_crashed, host.is_suspended) = (true, false);
-        (host.crash_after, host.timer) = (None, None);
+        (host.crash_after, host.timer, host.deadline) = (None, None, None);
         host.crashes.push(now);
         host.late.clear();
         let backlog = core::mem::take(&mut host.backlog);

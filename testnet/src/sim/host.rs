@@ -29,6 +29,8 @@ pub struct SimClient {
     pub(super) origin: Origin,
     pub(super) link: Option<LinkKey>,
     pub(super) timer: Option<Instant>,
+    /// When it wants to be woken, by its own clock.
+    pub(super) deadline: Option<Instant>,
     /// How far the clocks are off.
     pub(super) clock_ms: i64,
     pub(super) wall_ms: i64,
@@ -72,6 +74,7 @@ impl SimClient {
             origin,
             link: None,
             timer: None,
+            deadline: None,
             clock_ms: 0,
             wall_ms: 0,
             ticks: (Instant::START, 0),

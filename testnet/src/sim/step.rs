@@ -204,8 +204,7 @@ impl Sim {
 
     pub(super) fn arm_client(&mut self, client: usize) {
         let host = &mut self.clients[client];
-        let deadline = host.machine.next_deadline();
-        let deadline = deadline.map(|deadline| host.at_clock(deadline.at).max(self.now));
+        let deadline = host.deadline.map(|deadline| host.at_clock(deadline).max(self.now));
         if host.timer != deadline {
             host.timer = deadline;
             if let Some(at) = deadline {
@@ -275,7 +274,7 @@ impl Sim {
             Action::Stopped(reason) => {
                 host.stopped = Some(reason);
             }
-            // the deadline is asked for when all actions are carried out
+            Action::SetTimer(deadline) => host.deadline = deadline.map(|deadline| deadline.at),
             _ => {}
         }
     }

@@ -7,7 +7,7 @@ use nym_proto::identity::{PrivateKey, PublicKey};
 use nym_proto::message::{CIPHER_PREFIX, FragmentCipher, SealError};
 
 use super::TransparentBuilder;
-use super::checksum::checksum;
+use crate::checksum::checksum;
 
 /// The first half of the prefix is drawn, the second names the recipient.
 const DRAWN: usize = CIPHER_PREFIX / 2;
@@ -64,7 +64,10 @@ impl LinkCipher for TransparentBuilder {
 
 fn tag(key: &SharedKey, nonce: &[u8; NONCE_SIZE], body: &[u8]) -> [u8; TAG_SIZE] {
     let mut tag = [0; TAG_SIZE];
-    tag[..8].copy_from_slice(&checksum(&[key.as_bytes(), nonce.as_slice()].concat()));
+    let mut secret = [0; 32 + NONCE_SIZE];
+    secret[..32].copy_from_slice(key.as_bytes());
+    secret[32..].copy_from_slice(nonce);
+    tag[..8].copy_from_slice(&checksum(&secret));
     tag[8..].copy_from_slice(&checksum(body));
     tag
 }

@@ -6,7 +6,6 @@
 //! every hop. Fragments and frames to the gateway are not encrypted either. It hides nothing from
 //! anybody and exists in this crate only.
 
-mod checksum;
 mod cipher;
 mod keys;
 
@@ -19,8 +18,8 @@ use nym_proto::sphinx::{
 };
 use zeroize::Zeroizing;
 
-use self::checksum::checksum;
 use self::keys::PublicKeys;
+use crate::checksum::checksum;
 
 /// Ends the plaintext, as in the real suite. (protocol: sphinx 7.2)
 const MARK: u8 = 1;
@@ -136,7 +135,8 @@ impl PacketPeeler for TransparentPeeler {
             return Ok(Peeled::Forward { next, delay });
         }
         let (zeros, rest) = payload.split_at(PAYLOAD_ZEROS);
-        let end = rest.iter().rposition(|&byte| byte == MARK);
+        let words = rest.rchunks_exact(8).take_while(|word| **word == [0; 8]).count();
+        let end = rest[..rest.len() - 8 * words].iter().rposition(|&byte| byte == MARK);
         let (true, Some(end)) = (zeros == [0; PAYLOAD_ZEROS], end) else {
             return Err(PeelError::Payload);
         };

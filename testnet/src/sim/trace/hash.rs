@@ -1,6 +1,7 @@
 //! A running hash of everything that happens.
 
 use super::Fields;
+use crate::checksum::checksum;
 
 /// Not cryptographic; the same on every machine.
 #[derive(Clone, Debug)]
@@ -22,12 +23,7 @@ impl TraceHash {
     }
 
     pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
-        self.add(bytes.len() as u64);
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.add(u64::from_le_bytes(*word));
-        }
-        self.add(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+        self.add(u64::from_le_bytes(checksum(bytes)));
     }
 
     /// The hash of everything so far.

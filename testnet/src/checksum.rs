@@ -4,7 +4,7 @@ const LANES: usize = 4;
 const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
 
 /// Notices damage, not malice. The same on every machine.
-pub(super) fn checksum(bytes: &[u8]) -> [u8; 8] {
+pub(crate) fn checksum(bytes: &[u8]) -> [u8; 8] {
     let (blocks, rest) = bytes.as_chunks::<{ 8 * LANES }>();
     // lanes do not wait for each other
     let mut lanes = [1, 2, 3, bytes.len() as u64];

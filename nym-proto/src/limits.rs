@@ -33,7 +33,8 @@ pub struct Limits {
     pub surbs_max: usize,
     /// Keys of SURBs given out and not yet used.
     pub reply_keys_max: usize,
-    /// The same, of SURBs given to one recipient.
+    /// The same, of SURBs given to one recipient. A few times what recipients hold: the oldest key makes
+    /// room, and a reply through its SURB can not be read any more.
     pub reply_keys_per_recipient_max: usize,
     /// Recipients we have written to anonymously.
     pub tags_max: usize,

@@ -236,7 +236,8 @@ fn draw_limits(stream: &mut Stream) -> Limits {
     limits.surbs_per_correspondent_max = small(30, 100);
     limits.surbs_max = limits.surbs_per_correspondent_max * small(5, 8);
     limits.correspondents_max = small(6, 12);
-    limits.reply_keys_per_recipient_max = small(60, 200);
+    // more than the other side holds: a reply through a SURB whose key was dropped is lost
+    limits.reply_keys_per_recipient_max = limits.surbs_per_correspondent_max * small(3, 8);
     limits.reply_keys_max = limits.reply_keys_per_recipient_max * small(6, 10);
     limits.tags_max = small(6, 12);
     limits.loops_max = small(1, 64);

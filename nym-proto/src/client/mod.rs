@@ -28,6 +28,8 @@ mod stats;
 mod suite;
 mod upkeep;
 mod usage;
+mod view;
+mod work;
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -44,17 +46,15 @@ pub use suite::PacketSuite;
 pub use usage::Usage;
 
 use self::acks::Acks;
-use self::directory::{Directory, DirectoryOutput};
+use self::directory::Directory;
 use self::health::Health;
 use self::inbox::Inbox;
 use self::outbox::Outbox;
-use self::outgoing::OutgoingMessage;
 use self::replies::Replies;
 use self::schedule::Schedule;
-use self::session::{Session, SessionOutput};
+use self::session::Session;
 use self::slot::NextSlot;
-use self::state::{Entry, EntryKey, Journal};
-use crate::address::Recipient;
+use self::state::Journal;
 use crate::entropy::{Entropy, Purpose, Stream};
 use crate::identity::{Identity, IdentityKey, PublicKey};
 use crate::sphinx::{PacketSize, SphinxBuilder};
@@ -429,263 +429,5 @@ impl Client {
         consider(housekeeping, Wakeup::Housekeeping);
         consider(self.drain_until, Wakeup::Shutdown);
         first
-    }
-
-    /// The client's address, once its gateway is chosen.
-    #[must_use]
-    pub fn address(&self) -> Option<Recipient> {
-        let gateway = self.session.gateway()?.identity;
-        Some(Recipient {
-            identity: *self.identity.identity.public(),
-            encryption: self.encryption,
-            gateway,
-        })
-    }
-
-    /// Where the connection to the gateway stands.
-    #[must_use]
-    pub const fn connectivity(&self) -> Connectivity {
-        self.connectivity
-    }
-
-    /// What is wrong at present, though the client works.
-    #[must_use]
-    pub const fn degradations(&self) -> &BTreeSet<Degradation> {
-        &self.degradations
-    }
-
-    /// How the cover packets of the last complete window fared.
-    #[must_use]
-    pub const fn loop_health(&self) -> Option<&LoopHealth> {
-        self.health.last()
-    }
-
-    /// Counters of this run.
-    #[must_use]
-    pub const fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
-    /// Fragments of a lane that were never transmitted, exact at any time.
-    #[must_use]
-    pub fn lane_len(&self, lane: Lane) -> usize {
-        self.outbox.lane_len(lane)
-    }
-
-    /// Bytes of the messages of a lane that have not ended, what stands in front of their data
-    /// included.
-    #[must_use]
-    pub fn lane_bytes(&self, lane: Lane) -> usize {
-        self.outbox.lane_bytes(lane)
-    }
-
-    /// How far a message is. `None` if no message with this name is unfinished.
-    #[must_use]
-    pub fn progress(&self, id: MessageId) -> Option<Progress> {
-        self.outbox.user(id).map(OutgoingMessage::progress)
-    }
-
-    /// Fragments transmitted and not acknowledged.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.acks.len()
-    }
-
-    /// The topology in use.
-    #[must_use]
-    pub const fn topology(&self) -> Option<&Arc<Topology>> {
-        self.topology.as_ref()
-    }
-
-    /// How long ago the topology in use came, as of the last event.
-    #[must_use]
-    pub fn topology_age(&self) -> Option<Duration> {
-        self.topology.as_ref().map(|_| self.now.since(self.topology_at))
-    }
-
-    /// How frames are emitted at present.
-    #[must_use]
-    pub const fn traffic(&self) -> &Traffic {
-        &self.config.traffic
-    }
-
-    // ---- what time brings ------------------------------------------------------------------
-
-    fn work(&mut self, is_tick: bool) {
-        let now = self.now;
-        if self.is_stopped {
-            return;
-        }
-        self.session.tick(now);
-        self.directory.tick(now);
-        self.pass_on();
-        if self.is_stopped {
-            return;
-        }
-        self.acks.tick(now);
-        self.expire();
-        self.queue_overdue();
-        self.note_unreachable();
-        if self.next_housekeeping <= now {
-            self.housekeeping();
-        }
-        if is_tick {
-            self.serve_slots();
-        }
-        self.pass_on();
-        self.say_writable();
-        self.judge();
-        let is_drained = self.ends_early && !self.outbox.has_user_messages();
-        if is_drained || self.drain_until.is_some_and(|until| until <= now) {
-            self.stop(StopReason::Requested);
-        }
-        self.persist();
-    }
-
-    /// Carries out what session and directory decided, until neither has anything to say.
-    fn pass_on(&mut self) {
-        loop {
-            let from_session = self.session.outputs();
-            let from_directory = self.directory.outputs();
-            if from_session.is_empty() && from_directory.is_empty() {
-                break;
-            }
-            for output in from_session {
-                self.on_session(output);
-            }
-            for output in from_directory {
-                self.on_directory(output);
-            }
-        }
-        self.stats.bandwidth = self.session.bandwidth();
-    }
-
-    fn on_session(&mut self, output: SessionOutput) {
-        match output {
-            SessionOutput::Connect { connection, urls } => {
-                self.is_blocked = false;
-                self.act(Action::Connect { connection, urls })
-            }
-            SessionOutput::Write { connection, frame } => self.write(connection, frame),
-            SessionOutput::Disconnect { connection } => self.act(Action::Disconnect { connection }),
-            SessionOutput::Connectivity(state) => {
-                self.link_state = state;
-                self.show_connectivity();
-            }
-            SessionOutput::Registered(registration) => {
-                self.journal.put(Entry::Registration(registration));
-            }
-            SessionOutput::Forgotten(gateway) => {
-                self.journal.erase(EntryKey::Registration(gateway));
-            }
-            SessionOutput::Up => self.on_up(),
-            SessionOutput::Down => {
-                self.is_blocked = false;
-                self.drop_next_slot();
-                self.acks.pause(self.now);
-                self.health.interrupted();
-            }
-            SessionOutput::Failed { failure, retry_in } => {
-                self.report(Fact::ConnectionFailed { failure, retry_in });
-            }
-            SessionOutput::Unusable(failure) => self.on_unusable(failure),
-            SessionOutput::Push(message) => self.receive(message),
-            SessionOutput::GatewayError(message) => self.report(Fact::GatewayError(message)),
-            SessionOutput::BadFrame => {
-                self.stats.bad_frames += 1;
-                self.report(Fact::BadFrame);
-            }
-        }
-    }
-
-    fn on_directory(&mut self, output: DirectoryOutput) {
-        match output {
-            DirectoryOutput::Fetch { fetch, url } => self.act(Action::Fetch { fetch, url }),
-            DirectoryOutput::Topology { topology, refused, info } => {
-                let unix = self.session.unix_time(self.now);
-                self.replies.set_rotations(self.now, unix, info, &topology);
-                self.install_topology(topology, refused);
-            }
-            DirectoryOutput::Failed { reason, retry_in } => {
-                self.report(Fact::DirectoryFailed { reason, retry_in });
-            }
-        }
-    }
-
-    fn on_up(&mut self) {
-        let now = self.now;
-        self.stats.sessions += 1;
-        self.directory.approve();
-        if let Some(address) = self.address().filter(|_| !self.was_up) {
-            self.was_up = true;
-            self.report(Fact::Address(address));
-        }
-        self.acks.resume_after_outage(now);
-        self.schedule.start(now);
-    }
-
-    /// The earliest deadline of those that the application has no influence on.
-    fn link_deadline(&self) -> Option<Instant> {
-        let slot = self.schedule.deadline();
-        let housekeeping = slot.map(|_| self.next_housekeeping);
-        let others = [self.session.deadline(), self.directory.deadline()];
-        [slot, housekeeping].into_iter().chain(others).flatten().min()
-    }
-
-    /// After a sleep or a change of the network: nothing is what it was.
-    fn look_around(&mut self, now: Instant) {
-        self.session.hurry(now);
-        self.directory.refresh_now(now);
-        self.health.interrupted();
-    }
-
-    // ---- small things ----------------------------------------------------------------------
-
-    fn set_blocked(&mut self, connection: ConnectionId, is_blocked: bool) {
-        if self.session.is_current(connection) {
-            self.is_blocked = is_blocked;
-            self.health.interrupted();
-            match is_blocked {
-                true => self.acks.pause(self.now),
-                false if self.session.is_ready() => self.acks.resume(self.now),
-                false => {}
-            }
-        }
-    }
-
-    fn write(&mut self, connection: ConnectionId, frame: WsFrame) {
-        self.stats.bytes_written += frame.len() as u64;
-        self.writes_queued += 1;
-        self.act(Action::Write { connection, frame });
-    }
-
-    /// Facts are dropped while the shell does not drain its actions; everything else is needed.
-    fn report(&mut self, fact: Fact) {
-        if self.actions.len() < self.config.limits.actions_max {
-            self.act(Action::Report(fact));
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        if matches!(action, Action::Write { .. } | Action::Deliver(_) | Action::Stopped(_)) {
-            self.persist();
-        }
-        self.actions.push_back(action);
-    }
-
-    /// What the concerns want kept becomes an action: at the latest before the next frame or
-    /// delivery, which it makes good. Finished sets go first: better not to have the SURBs of a
-    /// message than to take them in twice.
-    fn persist(&mut self) {
-        let unix = self.session.unix_time(self.now);
-        let mut changes = Vec::new();
-        self.journal.drain_into(unix, &mut changes);
-        self.inbox.journal().drain_into(unix, &mut changes);
-        self.replies.drain_changes(unix, &mut changes);
-        if !changes.is_empty() {
-            self.stats.changes += changes.len() as u64;
-            self.changes_queued += changes.len();
-            self.actions.push_back(Action::Persist(changes));
-        }
     }
 }

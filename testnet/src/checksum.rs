@@ -20,7 +20,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> [u8; 8] {
         sum = mix(sum, u64::from_le_bytes(*word));
     }
     let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
+    last.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
     mix(sum, u64::from_le_bytes(last)).to_le_bytes()
 }
 

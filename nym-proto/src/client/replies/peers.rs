@@ -153,7 +153,7 @@ impl Peers {
         answers_request: bool,
     ) -> Vec<u64> {
         let rotation = self.rotations.of_stamp(now, list.rotation);
-        let is_alive = rotation.is_none_or(|rotation| self.rotations.is_alive(now, rotation));
+        let is_alive = rotation.is_none_or(|r| !self.rotations.is_over(now, r, Duration::ZERO));
         let came = list.surbs.len();
         let peer = self.peer(now, tag);
         peer.last_heard = now;
@@ -326,7 +326,7 @@ impl Peers {
 
     fn is_dead(&self, now: Instant, held: &HeldSurb) -> bool {
         match held.rotation {
-            Some(rotation) => !self.rotations.is_alive(now, rotation),
+            Some(rotation) => self.rotations.is_over(now, rotation, Duration::ZERO),
             None => now.since(held.received_at) >= self.config.key_age_max,
         }
     }
@@ -428,8 +428,9 @@ impl Peers {
     /// Drops SURBs that are too old, and those of a rotation that is over.
     pub(super) fn expire(&mut self, now: Instant) {
         let (rotations, age_max) = (self.rotations, self.config.key_age_max);
-        let is_over =
-            |held: &mut HeldSurb| held.rotation.is_some_and(|r| !rotations.is_alive(now, r));
+        let is_over = |held: &mut HeldSurb| {
+            held.rotation.is_some_and(|r| rotations.is_over(now, r, Duration::ZERO))
+        };
         let is_old = |held: &HeldSurb| now.since(held.received_at) >= age_max;
         let mut gone = Vec::new();
         for (tag, peer) in &mut self.peers {

@@ -50,6 +50,33 @@ fn peers(limits: Limits) -> Peers {
 }
 
 #[test]
+fn a_wall_clock_that_is_ahead_drops_no_surb() {
+    let mut peers = peers(Limits::default());
+    let (hour, start) = (Duration::from_secs(3600), UnixTime::from_secs(1_000_000));
+    let info = KeyRotationInfo {
+        validity_epochs: 24,
+        initial_epoch_id: 1000,
+        current_epoch_id: 1100,
+        current_epoch_start: start,
+        epoch_duration: hour,
+    };
+    peers.rotations.set(at(0), start, info, (1100, Some(start)));
+    peers.store(at(0), TAG, list(5, KeyRotation::Even), false);
+    // three days ahead of the directory
+    peers.rotations.set(at(10), start + hour * 72, info, (1100, Some(start)));
+    peers.expire(at(10));
+    assert_eq!(held(&peers, 1), 5);
+    assert!(peers.can_take(at(10), &TAG, LEN, Purpose::Request));
+    // the directory says so too
+    let later = start + hour * 72;
+    let info = KeyRotationInfo { current_epoch_id: 1172, current_epoch_start: later, ..info };
+    peers.rotations.set(at(20), later, info, (1172, Some(later)));
+    assert!(!peers.can_take(at(20), &TAG, LEN, Purpose::Request));
+    peers.expire(at(20));
+    assert_eq!(held(&peers, 1), 0);
+}
+
+#[test]
 fn surbs_grow_old_even_if_their_correspondent_keeps_writing() {
     let mut peers = peers(Limits::default());
     peers.store(at(0), TAG, list(1, KeyRotation::Odd), false);

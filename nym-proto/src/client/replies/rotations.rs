@@ -105,7 +105,7 @@ impl Rotations {
     /// True if SURBs of this rotation have not been routable for `margin`, and certainly so: a wall
     /// clock that is ahead does not make them old.
     pub(super) fn is_over(&self, now: Instant, rotation: u32, margin: Duration) -> bool {
-        self.known.is_some_and(|known| {
+        self.known.filter(|known| rotation < known.current(now)).is_some_and(|known| {
             let seen = known.seen + now.since(known.at);
             let earlier = seen.as_nanos().saturating_sub(nanos(margin));
             known.is_over(rotation, UnixTime::from_nanos(earlier))
@@ -224,10 +224,12 @@ mod tests {
         let late = UnixTime::from_secs(1_000_000 + 22 * 3600);
         rotations.set(hours(22), late, info.unwrap(), (1100, Some(late)));
         assert_eq!(rotations.current(hours(22)), Some(4));
+        assert!(!rotations.is_over(hours(22), 4, Duration::ZERO));
         // the same answer, but old: the clock goes on
         let old = UnixTime::from_secs(1_000_000);
         rotations.set(hours(22), late, info.unwrap(), (1100, Some(old)));
         assert_eq!(rotations.current(hours(22)), Some(5));
+        assert!(rotations.is_over(hours(44), 4, Duration::ZERO));
     }
 
     #[test]

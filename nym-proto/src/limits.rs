@@ -135,6 +135,7 @@ impl Limits {
             records.saturating_add(EGRESSES_MAX).saturating_mul(RECORD_BYTES),
             self.loops_max.saturating_mul(LOOP_BYTES),
             self.actions_max.saturating_mul(FRAME_BYTES),
+            crate::sphinx::MULTIPLES_BYTES_MAX,
         ]
         .into_iter()
         .fold(0, usize::saturating_add)

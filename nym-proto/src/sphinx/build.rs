@@ -7,6 +7,7 @@ use super::crypto::{
     payload_key_of,
 };
 use super::header::{Layers, PADDING_MAX, check_route};
+use super::multiples::{Multiples, TABLES_MAX};
 use super::peel::PACKET_MIN;
 use super::*;
 
@@ -14,14 +15,22 @@ use super::*;
 ///
 /// A header takes from the stream 32 bytes for the initial secret and then the padding of its
 /// final block: 248, 188, 128, 68 or 8 bytes for 1 to 5 hops.
-#[derive(Debug, Default)]
-pub struct SphinxBuilder(());
+#[derive(Debug)]
+pub struct SphinxBuilder {
+    multiples: Multiples,
+}
 
 impl SphinxBuilder {
     /// A builder.
     #[must_use]
     pub fn new() -> Self {
-        Self(())
+        Self { multiples: Multiples::new(TABLES_MAX) }
+    }
+}
+
+impl Default for SphinxBuilder {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -36,7 +45,8 @@ impl PacketBuilder for SphinxBuilder {
         stream: &mut Stream,
     ) -> Result<(), BuildError> {
         check_route(route, delays)?;
-        HeaderInputs::draw(route, delays, destination, stream).build_packet(plaintext_len, packet)
+        let inputs = HeaderInputs::draw(route, delays, destination, stream);
+        inputs.build_packet_with(&mut self.multiples, plaintext_len, packet)
     }
 
     fn make_surb(
@@ -47,7 +57,7 @@ impl PacketBuilder for SphinxBuilder {
         stream: &mut Stream,
     ) -> Result<Surb, BuildError> {
         check_route(route, delays)?;
-        HeaderInputs::draw(route, delays, destination, stream).make_surb()
+        HeaderInputs::draw(route, delays, destination, stream).make_surb_with(&mut self.multiples)
     }
 
     fn use_surb(
@@ -97,7 +107,16 @@ impl<'a> HeaderInputs<'a> {
 
     /// As [`PacketBuilder::build_packet`], with these inputs.
     pub fn build_packet(&self, plaintext_len: usize, packet: &mut [u8]) -> Result<(), BuildError> {
-        let layers = Layers::derive(self)?;
+        self.build_packet_with(&mut Multiples::new(0), plaintext_len, packet)
+    }
+
+    fn build_packet_with(
+        &self,
+        multiples: &mut Multiples,
+        plaintext_len: usize,
+        packet: &mut [u8],
+    ) -> Result<(), BuildError> {
+        let layers = Layers::derive(self, multiples)?;
         let (header, payload) = split(plaintext_len, packet)?;
         layers.write_header(self, header);
         for secret in layers.secrets().rev() {
@@ -114,7 +133,11 @@ impl<'a> HeaderInputs<'a> {
     /// As [`PacketBuilder::make_surb`], with these inputs. Versions with full payload keys give a
     /// SURB with full keys.
     pub fn make_surb(&self) -> Result<Surb, BuildError> {
-        let layers = Layers::derive(self)?;
+        self.make_surb_with(&mut Multiples::new(0))
+    }
+
+    fn make_surb_with(&self, multiples: &mut Multiples) -> Result<Surb, BuildError> {
+        let layers = Layers::derive(self, multiples)?;
         let mut header = [0; HEADER_SIZE];
         layers.write_header(self, &mut header);
         let mut full = Zeroizing::new([[0; PAYLOAD_KEY_SIZE]; HOPS_MAX]);

@@ -11,8 +11,10 @@ use super::crypto::{
     BETA_SIZE, SECRET_SIZE, SLOT_SIZE, STREAM_SIZE, apply_stream, blinding_factor, expand,
     header_mac, mac_key, stream_key, xor,
 };
+use super::multiples::Multiples;
 use super::peel::{FLAG_FINAL, FLAG_FORWARD};
 use super::{BuildError, Delay, HEADER_SIZE, HOPS_MAX, Hop};
+use crate::identity::PublicKey;
 
 /// Slot of the last hop, in front of its random padding: flag, version, destination, identifier.
 const FINAL_SIZE: usize = 1 + 3 + 32 + 16;
@@ -76,18 +78,27 @@ impl Layers {
     /// The schedule is a chain of X25519 functions, one more for every hop. All its factors are
     /// multiples of 8 and so leave the prime-order subgroup only at the first step, where the
     /// product of the factors gives the same as the chain; one multiplication per hop suffices.
-    pub(super) fn derive(inputs: &HeaderInputs<'_>) -> Result<Self, BuildError> {
+    pub(super) fn derive(
+        inputs: &HeaderInputs<'_>,
+        multiples: &mut Multiples,
+    ) -> Result<Self, BuildError> {
         check_route(inputs.route, inputs.delays)?;
         let mut secrets = Zeroizing::new([[0; SECRET_SIZE]; HOPS_MAX]);
+        let mut factors = Zeroizing::new([inputs.initial_secret; HOPS_MAX]);
         let mut eighth = Zeroizing::new(eighth_of_clamped(&inputs.initial_secret));
         for ((i, hop), secret) in inputs.route.iter().enumerate().zip(secrets.iter_mut()) {
-            let shared = Zeroizing::new(multiply_by_eightfold(&eighth, hop.key.as_bytes()));
+            let shared = multiples
+                .multiply(&eighth, &hop.key)
+                .unwrap_or_else(|| chain(factors.iter().take(i + 1), &hop.key));
             if *shared == [0; 32] {
                 return Err(BuildError::DegenerateKey(i));
             }
             *secret = *expand(&shared);
-            let factor = clamp_integer(*blinding_factor(secret));
-            *eighth *= Scalar::from_bytes_mod_order(factor);
+            let factor = blinding_factor(secret);
+            *eighth *= Scalar::from_bytes_mod_order(clamp_integer(*factor));
+            if let Some(next) = factors.get_mut(i + 1) {
+                *next = *factor;
+            }
         }
         Ok(Self {
             alpha: MontgomeryPoint::mul_base_clamped(inputs.initial_secret).0,
@@ -174,13 +185,13 @@ fn eighth_of_clamped(secret: &[u8; 32]) -> Scalar {
     Scalar::from_bytes_mod_order(*bytes)
 }
 
-/// `8 * eighth * point`, in constant time. All zero for a point of low order.
-fn multiply_by_eightfold(eighth: &Scalar, point: &[u8; 32]) -> [u8; 32] {
-    // a reduced scalar has 253 bits; three zero bits more multiply it by 8
-    let bytes = eighth.as_bytes().iter().rev();
-    let bits = bytes.flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1));
-    let bits = bits.skip(3).chain([false; 3]);
-    MontgomeryPoint(*point).mul_bits_be(bits).0
+/// The X25519 functions of all factors, one after the other.
+fn chain<'f>(factors: impl Iterator<Item = &'f [u8; 32]>, key: &PublicKey) -> Zeroizing<[u8; 32]> {
+    let mut point = Zeroizing::new(MontgomeryPoint(*key.as_bytes()));
+    for factor in factors {
+        *point = point.mul_clamped(*factor);
+    }
+    Zeroizing::new(point.0)
 }
 
 #[cfg(test)]
@@ -188,6 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sphinx::multiples::TABLE_AFTER;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
@@ -205,7 +217,12 @@ mod tests {
                 chain = chain.mul_clamped(factor);
                 eighth *= Scalar::from_bytes_mod_order(clamp_integer(factor));
             }
-            prop_assert_eq!(multiply_by_eightfold(&eighth, &key.0), chain.0);
+            let mut multiples = Multiples::new(1);
+            // as a point, and when it has a table
+            for _ in 0..2 * TABLE_AFTER {
+                let product = multiples.multiply(&eighth, &PublicKey::from_bytes(key.0)).unwrap();
+                prop_assert_eq!(*product, chain.0);
+            }
         }
     }
 }

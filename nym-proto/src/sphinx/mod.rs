@@ -252,11 +252,13 @@ mod build;
 mod crypto;
 mod frame;
 mod header;
+mod multiples;
 mod peel;
 mod surb;
 
 pub use build::SphinxBuilder;
 pub use frame::{Frame, FrameDecoder, FrameError, FrameHeader};
 pub use header::HeaderInputs;
+pub(crate) use multiples::MULTIPLES_BYTES_MAX;
 pub use peel::{Opened, PacketPeeler, PeelError, Peeled, ReplayTag, SphinxPeeler};
 pub use surb::{Surb, SurbError, SurbKeys};

@@ -9,10 +9,10 @@ use core::str::FromStr;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
-use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::entropy::Stream;
+use crate::x25519::x25519;
 
 /// Why a key was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -170,16 +170,16 @@ impl PrivateKey {
     /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(x25519_dalek::PublicKey::from(&StaticSecret::from(self.0)).to_bytes())
+        PublicKey(curve25519_dalek::MontgomeryPoint::mul_base_clamped(self.0).0)
     }
 
     /// X25519 with a peer's public key. `None` if the result is all zero, which only a degenerate
     /// key produces.
     #[must_use]
     pub fn agree(&self, peer: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        let secret =
-            StaticSecret::from(self.0).diffie_hellman(&x25519_dalek::PublicKey::from(peer.0));
-        secret.was_contributory().then(|| Zeroizing::new(secret.to_bytes()))
+        let secret = x25519(&self.0, &peer.0);
+        let is_zero: bool = secret.ct_eq(&[0; 32]).into();
+        (!is_zero).then_some(secret)
     }
 }
 

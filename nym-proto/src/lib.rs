@@ -101,3 +101,4 @@ pub mod message;
 pub mod sphinx;
 pub mod time;
 pub mod topology;
+mod x25519;

@@ -15,6 +15,7 @@ use super::multiples::Multiples;
 use super::peel::{FLAG_FINAL, FLAG_FORWARD};
 use super::{BuildError, Delay, HEADER_SIZE, HOPS_MAX, Hop};
 use crate::identity::PublicKey;
+use crate::x25519::eighth_of_clamped;
 
 /// Slot of the last hop, in front of its random padding: flag, version, destination, identifier.
 const FINAL_SIZE: usize = 1 + 3 + 32 + 16;
@@ -85,7 +86,7 @@ impl Layers {
         check_route(inputs.route, inputs.delays)?;
         let mut secrets = Zeroizing::new([[0; SECRET_SIZE]; HOPS_MAX]);
         let mut factors = Zeroizing::new([inputs.initial_secret; HOPS_MAX]);
-        let mut eighth = Zeroizing::new(eighth_of_clamped(&inputs.initial_secret));
+        let mut eighth = eighth_of_clamped(&inputs.initial_secret);
         for ((i, hop), secret) in inputs.route.iter().enumerate().zip(secrets.iter_mut()) {
             let shared = multiples
                 .multiply(&eighth, &hop.key)
@@ -175,16 +176,6 @@ pub(super) fn check_route(route: &[Hop], delays: &[Delay]) -> Result<(), BuildEr
     Ok(())
 }
 
-/// An eighth of the clamped secret, a whole number below the order of the group's prime part.
-fn eighth_of_clamped(secret: &[u8; 32]) -> Scalar {
-    let mut bytes = Zeroizing::new(clamp_integer(*secret));
-    let mut carry = 0;
-    for byte in bytes.iter_mut().rev() {
-        (*byte, carry) = (*byte >> 3 | carry, *byte << 5);
-    }
-    Scalar::from_bytes_mod_order(*bytes)
-}
-
 /// The X25519 functions of all factors, one after the other.
 fn chain<'f>(factors: impl Iterator<Item = &'f [u8; 32]>, key: &PublicKey) -> Zeroizing<[u8; 32]> {
     let mut point = Zeroizing::new(MontgomeryPoint(*key.as_bytes()));
@@ -215,7 +206,7 @@ mod tests {
             let mut eighth = eighth_of_clamped(&x);
             for factor in factors {
                 chain = chain.mul_clamped(factor);
-                eighth *= Scalar::from_bytes_mod_order(clamp_integer(factor));
+                *eighth *= Scalar::from_bytes_mod_order(clamp_integer(factor));
             }
             let mut multiples = Multiples::new(1);
             // as a point, and when it has a table

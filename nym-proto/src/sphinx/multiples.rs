@@ -10,6 +10,7 @@ use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
 use zeroize::Zeroizing;
 
 use crate::identity::PublicKey;
+use crate::x25519::eightfold;
 
 /// Multiplications after which the table of a key pays: making one takes as long as some thirty
 /// multiplications with it save.
@@ -83,7 +84,7 @@ impl Multiples {
             Form::Point(point) => Zeroizing::new(point * eighth),
             Form::Table(table) => Zeroizing::new(table.mul_base(eighth)),
         };
-        Some(Zeroizing::new(Zeroizing::new(product.mul_by_cofactor()).to_montgomery().0))
+        Some(eightfold(&product))
     }
 
     /// Forgets what was not used in this round.

@@ -3,7 +3,6 @@
 use core::fmt;
 use core::ops::Range;
 
-use curve25519_dalek::MontgomeryPoint;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -16,6 +15,7 @@ use super::crypto::{
 use super::*;
 use crate::address::NodeAddressError;
 use crate::identity::PrivateKey;
+use crate::x25519::x25519;
 
 /// Smallest packet that can be processed: a header and the smallest payload. (protocol: sphinx 18)
 pub(super) const PACKET_MIN: usize = HEADER_SIZE + PAYLOAD_MIN;
@@ -184,9 +184,8 @@ fn rewrite_header(
     block: &[u8; STREAM_SIZE],
     header: &mut [u8; HEADER_SIZE],
 ) {
-    let alpha = MontgomeryPoint(*part::<0, 32, _>(header));
-    let alpha = alpha.mul_clamped(*blinding_factor(secret));
-    header[..32].copy_from_slice(&alpha.0);
+    let alpha = x25519(blinding_factor(secret), part::<0, 32, _>(header));
+    header[..32].copy_from_slice(&*alpha);
     header[32..].copy_from_slice(part::<44, 316, _>(block));
 }
 

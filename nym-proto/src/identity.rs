@@ -177,10 +177,14 @@ impl PrivateKey {
     /// key produces.
     #[must_use]
     pub fn agree(&self, peer: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        let secret = x25519(&self.0, &peer.0);
-        let is_zero: bool = secret.ct_eq(&[0; 32]).into();
-        (!is_zero).then_some(secret)
+        contributory(x25519(&self.0, &peer.0))
     }
+}
+
+/// The shared secret unless it is all zero.
+pub(crate) fn contributory(secret: Zeroizing<[u8; 32]>) -> Option<Zeroizing<[u8; 32]>> {
+    let is_zero: bool = secret.ct_eq(&[0; 32]).into();
+    (!is_zero).then_some(secret)
 }
 
 impl fmt::Debug for PrivateKey {

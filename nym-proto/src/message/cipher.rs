@@ -37,7 +37,7 @@ pub trait FragmentCipher: Send {
     /// # Errors
     /// As [`seal`].
     fn seal_fragment(
-        &self,
+        &mut self,
         recipient_key: &PublicKey,
         buffer: &mut [u8],
         stream: &mut Stream,
@@ -50,12 +50,14 @@ pub trait FragmentCipher: Send {
 
 impl FragmentCipher for SphinxBuilder {
     fn seal_fragment(
-        &self,
+        &mut self,
         recipient_key: &PublicKey,
         buffer: &mut [u8],
         stream: &mut Stream,
     ) -> Result<(), SealError> {
-        seal(recipient_key, buffer, stream)
+        let ephemeral = PrivateKey::generate(stream);
+        let shared = self.agree(&ephemeral, recipient_key);
+        seal_under(&ephemeral.public(), shared, buffer)
     }
 
     fn open_fragment<'a>(
@@ -84,9 +86,19 @@ pub fn seal_with(
     recipient_key: &PublicKey,
     buffer: &mut [u8],
 ) -> Result<(), SealError> {
+    seal_under(&ephemeral.public(), ephemeral.agree(recipient_key), buffer)
+}
+
+/// Encrypts under what the ephemeral key and the recipient's agree on.
+fn seal_under(
+    ephemeral: &PublicKey,
+    shared: Option<Zeroizing<[u8; 32]>>,
+    buffer: &mut [u8],
+) -> Result<(), SealError> {
     let (prefix, fragment) = split(buffer)?;
-    let key = fragment_key(ephemeral, recipient_key).ok_or(SealError::Degenerate)?;
-    *prefix = *ephemeral.public().as_bytes();
+    let shared = shared.ok_or(SealError::Degenerate)?;
+    let key = fragment_key(&shared).ok_or(SealError::Degenerate)?;
+    *prefix = *ephemeral.as_bytes();
     apply(&key, &[0; 16], fragment);
     Ok(())
 }
@@ -103,7 +115,7 @@ pub fn seal_reply(key: &ReplyKey, buffer: &mut [u8]) -> Result<(), SealError> {
 /// shorter than the prefix, or if the prefix is a key of low order.
 pub fn open<'a>(private: &PrivateKey, buffer: &'a mut [u8]) -> Option<&'a mut [u8]> {
     let (prefix, fragment) = split(buffer).ok()?;
-    let key = fragment_key(private, &PublicKey::from_bytes(*prefix))?;
+    let key = fragment_key(&*private.agree(&PublicKey::from_bytes(*prefix))?)?;
     apply(&key, &[0; 16], fragment);
     Some(fragment)
 }
@@ -134,10 +146,9 @@ fn split(buffer: &mut [u8]) -> Result<(&mut [u8; CIPHER_PREFIX], &mut [u8]), Sea
 }
 
 /// HKDF over HMAC-BLAKE3 without salt and info, cut to 16 bytes. (protocol: messages 7.1)
-fn fragment_key(private: &PrivateKey, public: &PublicKey) -> Option<Zeroizing<[u8; 16]>> {
-    let shared = private.agree(public)?;
+fn fragment_key(shared: &[u8; 32]) -> Option<Zeroizing<[u8; 16]>> {
     // no salt is a salt of zeros
-    let block = hkdf_blake3::derive(&[0; 32], &shared);
+    let block = hkdf_blake3::derive(&[0; 32], shared);
     block.first_chunk().copied().map(Zeroizing::new)
 }
 
@@ -161,7 +172,7 @@ mod tests {
             let public = PublicKey::from_bytes(array(&case["ephemeral_public_key"]));
             let dh = private.agree(&public).unwrap();
             assert_eq!(dh[..], bytes(&case["dh"]));
-            let key = fragment_key(&private, &public).unwrap();
+            let key = fragment_key(&private.agree(&public).unwrap()).unwrap();
             assert_eq!(key[..], bytes(&case["key_16"]));
         }
     }

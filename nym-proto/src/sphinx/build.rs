@@ -10,6 +10,7 @@ use super::header::{Layers, PADDING_MAX, check_route};
 use super::multiples::{Multiples, TABLES_MAX};
 use super::peel::PACKET_MIN;
 use super::*;
+use crate::identity::{PrivateKey, contributory};
 
 /// Builds packets of version 259.
 ///
@@ -25,6 +26,17 @@ impl SphinxBuilder {
     #[must_use]
     pub fn new() -> Self {
         Self { multiples: Multiples::new(TABLES_MAX) }
+    }
+}
+
+impl SphinxBuilder {
+    /// [`PrivateKey::agree`] with a key that may come again.
+    pub(crate) fn agree(
+        &mut self,
+        private: &PrivateKey,
+        peer: &PublicKey,
+    ) -> Option<Zeroizing<[u8; 32]>> {
+        contributory(self.multiples.x25519(private.as_bytes(), peer))
     }
 }
 
@@ -181,7 +193,7 @@ fn encrypt_layer(key: &[u8; PAYLOAD_KEY_SIZE], payload: &mut [u8]) {
 mod tests {
     use super::*;
     use crate::entropy::{Entropy, Purpose};
-    use crate::identity::{IdentityKeyPair, PrivateKey};
+    use crate::identity::IdentityKeyPair;
 
     fn hops(count: usize) -> Vec<Hop> {
         let hop = |i: usize| Hop {

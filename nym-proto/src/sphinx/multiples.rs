@@ -10,7 +10,7 @@ use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
 use zeroize::Zeroizing;
 
 use crate::identity::PublicKey;
-use crate::x25519::eightfold;
+use crate::x25519::{eightfold, eighth_of_clamped, x25519};
 
 /// Multiplications after which the table of a key pays: making one takes as long as some thirty
 /// multiplications with it save.
@@ -85,6 +85,12 @@ impl Multiples {
             Form::Table(table) => Zeroizing::new(table.mul_base(eighth)),
         };
         Some(eightfold(&product))
+    }
+
+    /// X25519 with a key that may come again.
+    pub(super) fn x25519(&mut self, secret: &[u8; 32], key: &PublicKey) -> Zeroizing<[u8; 32]> {
+        self.multiply(&eighth_of_clamped(secret), key)
+            .unwrap_or_else(|| x25519(secret, key.as_bytes()))
     }
 
     /// Forgets what was not used in this round.

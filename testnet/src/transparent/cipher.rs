@@ -14,7 +14,7 @@ const DRAWN: usize = CIPHER_PREFIX / 2;
 
 impl FragmentCipher for TransparentBuilder {
     fn seal_fragment(
-        &self,
+        &mut self,
         recipient_key: &PublicKey,
         buffer: &mut [u8],
         stream: &mut Stream,
@@ -85,7 +85,7 @@ mod tests {
     fn a_fragment_opens_with_the_recipients_key_alone() {
         let mut stream = Entropy::new([1; 32]).stream(Purpose::Packets);
         let (own, other) = (PrivateKey::generate(&mut stream), PrivateKey::generate(&mut stream));
-        let builder = TransparentBuilder::new();
+        let mut builder = TransparentBuilder::new();
         let mut buffer = [7; CIPHER_PREFIX + 100];
         write_cover(&mut buffer[CIPHER_PREFIX..]);
         builder.seal_fragment(&own.public(), &mut buffer, &mut stream).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     fn two_fragments_never_begin_alike_and_short_buffers_are_refused() {
         let mut stream = Entropy::new([1; 32]).stream(Purpose::Packets);
         let key = PrivateKey::generate(&mut stream);
-        let builder = TransparentBuilder::new();
+        let mut builder = TransparentBuilder::new();
         let mut seal = || {
             let mut buffer = [0; CIPHER_PREFIX];
             builder.seal_fragment(&key.public(), &mut buffer, &mut stream).map(|()| buffer)

@@ -120,7 +120,7 @@ impl PacketBuilder for Recorder {
 
 impl FragmentCipher for Recorder {
     fn seal_fragment(
-        &self,
+        &mut self,
         recipient_key: &PublicKey,
         buffer: &mut [u8],
         stream: &mut Stream,

@@ -242,16 +242,19 @@ impl Client {
         let Some((missing, topology)) = message.surbs_missing(key.index, current) else {
             return Ok(());
         };
+        let mut ways = Vec::with_capacity(missing);
         for _ in 0..missing {
             let route = topology
                 .route(&own.gateway, &mut self.streams.routes)
                 .map_err(|_| EmitError::Route)?;
-            let way = self.with_delays(route, self.config.traffic.hop_delay);
-            let path = way.path();
-            let surb = self
-                .builder
-                .make_surb(path.hops, path.delays, &own.identity, &mut self.streams.packets)
-                .map_err(|_| EmitError::Build)?;
+            ways.push(self.with_delays(route, self.config.traffic.hop_delay));
+        }
+        let paths = ways.iter().map(Way::path).map(|path| (path.hops, path.delays));
+        let surbs = self
+            .builder
+            .make_surbs(&paths.collect::<Vec<_>>(), &own.identity, &mut self.streams.packets)
+            .map_err(|_| EmitError::Build)?;
+        for surb in surbs {
             let surb = ReplySurb { key: ReplyKey::draw(&mut self.streams.packets), surb };
             self.replies.give(self.now, recipient, &surb.key, topology.rotation_id());
             self.stats.surbs_made += 1;

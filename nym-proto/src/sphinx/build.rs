@@ -72,6 +72,23 @@ impl PacketBuilder for SphinxBuilder {
         HeaderInputs::draw(route, delays, destination, stream).make_surb_with(&mut self.multiples)
     }
 
+    fn make_surbs(
+        &mut self,
+        ways: &[(&[Hop], &[Delay])],
+        destination: &IdentityKey,
+        stream: &mut Stream,
+    ) -> Result<Vec<Surb>, BuildError> {
+        for (route, delays) in ways {
+            check_route(route, delays)?;
+        }
+        let all: Vec<HeaderInputs<'_>> = ways
+            .iter()
+            .map(|(route, delays)| HeaderInputs::draw(route, delays, destination, stream))
+            .collect();
+        let layers = Layers::derive_all(&all, &mut self.multiples)?;
+        all.iter().zip(&layers).map(|(inputs, layers)| inputs.surb_of(layers)).collect()
+    }
+
     fn use_surb(
         &mut self,
         surb: Surb,
@@ -149,7 +166,10 @@ impl<'a> HeaderInputs<'a> {
     }
 
     fn make_surb_with(&self, multiples: &mut Multiples) -> Result<Surb, BuildError> {
-        let layers = Layers::derive(self, multiples)?;
+        self.surb_of(&Layers::derive(self, multiples)?)
+    }
+
+    fn surb_of(&self, layers: &Layers) -> Result<Surb, BuildError> {
         let mut header = [0; HEADER_SIZE];
         layers.write_header(self, &mut header);
         let mut full = Zeroizing::new([[0; PAYLOAD_KEY_SIZE]; HOPS_MAX]);
@@ -224,6 +244,43 @@ mod tests {
             &mut vec![0; size],
             &mut stream(1),
         )
+    }
+
+    #[test]
+    fn several_surbs_at_once_are_those_made_one_after_the_other() {
+        // routes of all lengths, and a key on the twist
+        let mut routes: Vec<_> = [4, 1, 5, 3, 4].map(hops).into();
+        routes[4][2].key = PublicKey::from_bytes([2; 32]);
+        let delays: Vec<_> = routes.iter().map(|route| delays(route.len())).collect();
+        let ways: Vec<_> = routes.iter().zip(&delays).map(|(r, d)| (&r[..], &d[..])).collect();
+        let (mut together, mut alone) = (stream(3), stream(3));
+        let surbs = SphinxBuilder::new().make_surbs(&ways, &destination(), &mut together).unwrap();
+        assert_eq!(surbs.len(), 5);
+        for (surb, (route, delays)) in surbs.iter().zip(&ways) {
+            let other =
+                SphinxBuilder::new().make_surb(route, delays, &destination(), &mut alone).unwrap();
+            let bytes = [surb, &other].map(|surb| {
+                let mut out = Vec::new();
+                surb.encode(&mut out);
+                out
+            });
+            assert_eq!(bytes[0], bytes[1]);
+        }
+        assert_eq!(together.bytes::<8>(), alone.bytes::<8>());
+    }
+
+    #[test]
+    fn one_key_of_low_order_or_one_wrong_route_among_several_is_refused() {
+        let (good, delays) = (hops(4), delays(4));
+        let mut bad = hops(4);
+        bad[2].key = PublicKey::from_bytes([0; 32]);
+        let make = |route: &[Hop], count: usize| {
+            let ways = [(&good[..], &delays[..]), (route, &delays[..count])];
+            SphinxBuilder::new().make_surbs(&ways, &destination(), &mut stream(1)).err()
+        };
+        assert_eq!(make(&bad, 4), Some(BuildError::DegenerateKey(2)));
+        assert_eq!(make(&good, 3), Some(BuildError::DelayCount { hops: 4, delays: 3 }));
+        assert_eq!(make(&good, 4), None);
     }
 
     #[test]

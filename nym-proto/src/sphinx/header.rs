@@ -3,8 +3,8 @@
 
 use core::fmt;
 
-use curve25519_dalek::MontgomeryPoint;
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::crypto::{
@@ -15,7 +15,7 @@ use super::multiples::Multiples;
 use super::peel::{FLAG_FINAL, FLAG_FORWARD};
 use super::{BuildError, Delay, HEADER_SIZE, HOPS_MAX, Hop};
 use crate::identity::PublicKey;
-use crate::x25519::eighth_of_clamped;
+use crate::x25519::{eightfold, eighth_of_clamped};
 
 /// Slot of the last hop, in front of its random padding: flag, version, destination, identifier.
 const FINAL_SIZE: usize = 1 + 3 + 32 + 16;
@@ -75,37 +75,61 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Runs the key schedule. (protocol: sphinx 3)
-    ///
-    /// The schedule is a chain of X25519 functions, one more for every hop. All its factors are
-    /// multiples of 8 and so leave the prime-order subgroup only at the first step, where the
-    /// product of the factors gives the same as the chain; one multiplication per hop suffices.
     pub(super) fn derive(
         inputs: &HeaderInputs<'_>,
         multiples: &mut Multiples,
     ) -> Result<Self, BuildError> {
         check_route(inputs.route, inputs.delays)?;
-        let mut secrets = Zeroizing::new([[0; SECRET_SIZE]; HOPS_MAX]);
-        let mut factors = Zeroizing::new([inputs.initial_secret; HOPS_MAX]);
-        let mut eighth = eighth_of_clamped(&inputs.initial_secret);
-        for ((i, hop), secret) in inputs.route.iter().enumerate().zip(secrets.iter_mut()) {
-            let shared = multiples
-                .multiply(&eighth, &hop.key)
-                .unwrap_or_else(|| chain(factors.iter().take(i + 1), &hop.key));
-            if *shared == [0; 32] {
-                return Err(BuildError::DegenerateKey(i));
-            }
-            *secret = *expand(&shared);
-            let factor = blinding_factor(secret);
-            *eighth *= Scalar::from_bytes_mod_order(clamp_integer(*factor));
-            if let Some(next) = factors.get_mut(i + 1) {
-                *next = *factor;
+        let alpha = MontgomeryPoint::mul_base_clamped(inputs.initial_secret).0;
+        let mut schedule = Schedule::new(inputs);
+        for (i, hop) in inputs.route.iter().enumerate() {
+            let shared = match multiples.multiply(&schedule.eighth, &hop.key) {
+                Some(product) => eightfold(&product),
+                None => schedule.chain(i, &hop.key),
+            };
+            schedule.agreed(i, &shared)?;
+        }
+        Ok(Self { alpha, hops: inputs.route.len(), secrets: schedule.secrets })
+    }
+
+    /// Runs the schedules of several headers side by side. A step of all of them shares the division
+    /// that ends a multiplication, a fifth of its cost.
+    pub(super) fn derive_all(
+        all: &[HeaderInputs<'_>],
+        multiples: &mut Multiples,
+    ) -> Result<Vec<Self>, BuildError> {
+        for inputs in all {
+            check_route(inputs.route, inputs.delays)?;
+        }
+        let bases = all.iter().map(|i| EdwardsPoint::mul_base_clamped(i.initial_secret));
+        let alphas = EdwardsPoint::to_montgomery_batch(&bases.collect::<Vec<_>>());
+        let mut schedules: Vec<Schedule<'_>> = all.iter().map(Schedule::new).collect();
+        let hops = all.iter().map(|inputs| inputs.route.len()).max().unwrap_or_default();
+        for i in 0..hops {
+            let products = schedules.iter().map(|schedule| {
+                let hop = schedule.route.get(i)?;
+                Some(multiples.multiply(&schedule.eighth, &hop.key)?.mul_by_cofactor())
+            });
+            let products = Zeroizing::new(products.collect::<Vec<Option<EdwardsPoint>>>());
+            let points = products.iter().map(|point| point.unwrap_or_default());
+            let points = Zeroizing::new(points.collect::<Vec<_>>());
+            let shared = Zeroizing::new(EdwardsPoint::to_montgomery_batch(&points));
+            for ((schedule, product), shared) in
+                schedules.iter_mut().zip(products.iter()).zip(shared.iter())
+            {
+                match (schedule.route.get(i), product) {
+                    (Some(_), Some(_)) => schedule.agreed(i, &shared.0)?,
+                    (Some(hop), None) => schedule.agreed(i, &schedule.chain(i, &hop.key))?,
+                    (None, _) => {}
+                }
             }
         }
-        Ok(Self {
-            alpha: MontgomeryPoint::mul_base_clamped(inputs.initial_secret).0,
-            hops: inputs.route.len(),
-            secrets,
-        })
+        let layers = alphas.into_iter().zip(schedules).map(|(alpha, schedule)| Self {
+            alpha: alpha.0,
+            hops: schedule.route.len(),
+            secrets: schedule.secrets,
+        });
+        Ok(layers.collect())
     }
 
     pub(super) fn secrets(
@@ -176,13 +200,52 @@ pub(super) fn check_route(route: &[Hop], delays: &[Delay]) -> Result<(), BuildEr
     Ok(())
 }
 
-/// The X25519 functions of all factors, one after the other.
-fn chain<'f>(factors: impl Iterator<Item = &'f [u8; 32]>, key: &PublicKey) -> Zeroizing<[u8; 32]> {
-    let mut point = Zeroizing::new(MontgomeryPoint(*key.as_bytes()));
-    for factor in factors {
-        *point = point.mul_clamped(*factor);
+/// A key schedule under way.
+///
+/// It is a chain of X25519 functions, one more for every hop. All its factors are multiples of 8 and
+/// so leave the prime-order subgroup only at the first step, where the product of the factors gives
+/// the same as the chain; one multiplication per hop suffices.
+struct Schedule<'r> {
+    route: &'r [Hop],
+    secrets: Zeroizing<[[u8; SECRET_SIZE]; HOPS_MAX]>,
+    /// The initial secret and the blinding factors of the hops so far.
+    factors: Zeroizing<[[u8; 32]; HOPS_MAX]>,
+    /// An eighth of their product.
+    eighth: Zeroizing<Scalar>,
+}
+
+impl<'r> Schedule<'r> {
+    fn new(inputs: &HeaderInputs<'r>) -> Self {
+        Self {
+            route: inputs.route,
+            secrets: Zeroizing::new([[0; SECRET_SIZE]; HOPS_MAX]),
+            factors: Zeroizing::new([inputs.initial_secret; HOPS_MAX]),
+            eighth: eighth_of_clamped(&inputs.initial_secret),
+        }
     }
-    Zeroizing::new(point.0)
+
+    /// This is what is agreed on with hop `i`.
+    fn agreed(&mut self, i: usize, shared: &[u8; 32]) -> Result<(), BuildError> {
+        let Some(secret) = self.secrets.get_mut(i).filter(|_| *shared != [0; 32]) else {
+            return Err(BuildError::DegenerateKey(i));
+        };
+        *secret = *expand(shared);
+        let factor = blinding_factor(secret);
+        *self.eighth *= Scalar::from_bytes_mod_order(clamp_integer(*factor));
+        if let Some(next) = self.factors.get_mut(i + 1) {
+            *next = *factor;
+        }
+        Ok(())
+    }
+
+    /// The X25519 functions one after the other, for a key on the twist of the curve.
+    fn chain(&self, i: usize, key: &PublicKey) -> Zeroizing<[u8; 32]> {
+        let mut point = Zeroizing::new(MontgomeryPoint(*key.as_bytes()));
+        for factor in self.factors.iter().take(i + 1) {
+            *point = point.mul_clamped(*factor);
+        }
+        Zeroizing::new(point.0)
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +275,7 @@ mod tests {
             // as a point, and when it has a table
             for _ in 0..2 * TABLE_AFTER {
                 let product = multiples.multiply(&eighth, &PublicKey::from_bytes(key.0)).unwrap();
-                prop_assert_eq!(*product, chain.0);
+                prop_assert_eq!(*eightfold(&product), chain.0);
             }
         }
     }

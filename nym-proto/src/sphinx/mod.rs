@@ -238,6 +238,19 @@ pub trait PacketBuilder: Send {
         stream: &mut Stream,
     ) -> Result<Surb, BuildError>;
 
+    /// Makes several reply blocks, one for each route and its delays, as
+    /// [`make_surb`](Self::make_surb) does one after the other.
+    fn make_surbs(
+        &mut self,
+        ways: &[(&[Hop], &[Delay])],
+        destination: &IdentityKey,
+        stream: &mut Stream,
+    ) -> Result<Vec<Surb>, BuildError> {
+        ways.iter()
+            .map(|(route, delays)| self.make_surb(route, delays, destination, stream))
+            .collect()
+    }
+
     /// Turns `packet` (as in [`build_packet`](Self::build_packet)) into a packet that travels with
     /// the header of `surb`. The packet goes to [`Surb::first_hop`].
     fn use_surb(

@@ -55,13 +55,13 @@ impl Multiples {
         Self { tables_max, tables: 0, keys: BTreeMap::new(), done: 0 }
     }
 
-    /// `8 * eighth * key`, in constant time. All zero for a key of low order; `None` for a key that is
-    /// not on the curve but on its twist, where scalars are not what they are here.
+    /// `eighth * key`, in constant time. `None` for a key that is not on the curve but on its twist,
+    /// where scalars are not what they are here.
     pub(super) fn multiply(
         &mut self,
         eighth: &Scalar,
         key: &PublicKey,
-    ) -> Option<Zeroizing<[u8; 32]>> {
+    ) -> Option<Zeroizing<EdwardsPoint>> {
         self.done += 1;
         if self.done >= ROUND {
             self.end_round();
@@ -79,18 +79,19 @@ impl Multiples {
             known.form = Form::Table(Box::new(EdwardsBasepointTable::create(point)));
             self.tables += 1;
         }
-        let product = match &known.form {
-            Form::Twist => return None,
-            Form::Point(point) => Zeroizing::new(point * eighth),
-            Form::Table(table) => Zeroizing::new(table.mul_base(eighth)),
-        };
-        Some(eightfold(&product))
+        match &known.form {
+            Form::Twist => None,
+            Form::Point(point) => Some(Zeroizing::new(point * eighth)),
+            Form::Table(table) => Some(Zeroizing::new(table.mul_base(eighth))),
+        }
     }
 
     /// X25519 with a key that may come again.
     pub(super) fn x25519(&mut self, secret: &[u8; 32], key: &PublicKey) -> Zeroizing<[u8; 32]> {
-        self.multiply(&eighth_of_clamped(secret), key)
-            .unwrap_or_else(|| x25519(secret, key.as_bytes()))
+        match self.multiply(&eighth_of_clamped(secret), key) {
+            Some(product) => eightfold(&product),
+            None => x25519(secret, key.as_bytes()),
+        }
     }
 
     /// Forgets what was not used in this round.
@@ -181,6 +182,6 @@ mod tests {
         assert!(MontgomeryPoint([2; 32]).to_edwards(0).is_none());
         assert!(multiples.multiply(&Scalar::ONE, &twist).is_none());
         let low = PublicKey::from_bytes([0; 32]);
-        assert_eq!(*multiples.multiply(&Scalar::ONE, &low).unwrap(), [0; 32]);
+        assert_eq!(*eightfold(&multiples.multiply(&Scalar::ONE, &low).unwrap()), [0; 32]);
     }
 }

@@ -214,6 +214,32 @@ fn a_message_that_ends_after_its_packet_was_built_is_not_waited_for() {
 }
 
 #[test]
+fn the_wait_for_an_ack_begins_when_the_packet_leaves() {
+    let mut world = World::new(55);
+    let mut config = world.config(0);
+    // a frame that was not taken yet keeps the next one back
+    config.limits.actions_max = 1;
+    world.add(config, 56);
+    world.add(world.config(1), 57);
+    world.run_for(Duration::from_secs(1));
+    // the next slot carries cover, so that it is the one after it that has to wait
+    due_slot(&mut world);
+    let target = Target::Anonymous { recipient: world.address(1), surbs: 1 };
+    world.send(0, 1, target, "x").unwrap();
+    // longer than an ack is waited for
+    for _ in 0..400 {
+        world.now += Duration::from_millis(10);
+        world.hosts[0].machine.handle(world.now, Event::Tick).unwrap();
+    }
+    let machine = &world.hosts[0].machine;
+    assert_eq!((machine.stats().surbs_made, machine.stats().real_packets), (1, 0), "built only");
+    assert_eq!(machine.in_flight(), 0);
+    world.event(0, Event::Tick);
+    world.run_until_true(RUN, "outcome", |world| world.hosts[0].outcomes.len() == 1);
+    assert_eq!(world.hosts[0].machine.stats().retransmissions, 0);
+}
+
+#[test]
 fn what_was_built_for_a_connection_that_broke_comes_up_again() {
     let mut world = World::with_two_clients(52);
     let target = Target::Anonymous { recipient: world.address(1), surbs: 4 };

@@ -93,6 +93,8 @@ fn a_reply_survives_heavy_loss() {
     world.send(1, 1, Target::Reply(tag), pattern(60_000)).unwrap();
     world.run_until_true(5 * MINUTE, "reply", |w| w.hosts[0].delivered.len() == 1);
     assert_eq!(world.hosts[0].delivered[0].data, pattern(60_000));
+    // a SURB used again would show as a header that was there before
+    assert!(world.seen.again.is_empty(), "{:?} used again", world.seen.again);
 }
 
 #[test]

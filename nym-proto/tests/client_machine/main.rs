@@ -3,6 +3,7 @@
 mod acks;
 mod contract;
 mod conversations;
+mod directory;
 mod hostile;
 mod lanes;
 mod ledger;

@@ -176,7 +176,7 @@ impl Case {
             SphinxPeeler::default().peel(opened, &mut packet).unwrap();
         }
         let opened = SphinxPeeler::default().open(last, &packet).unwrap();
-        let stream_key = opened.secret()[..16].try_into().unwrap();
+        let stream_key = opened.secret().unwrap()[..16].try_into().unwrap();
         let stream = oracle::crypto::generate_pseudorandom_bytes(stream_key, &[0; 16], 300);
         let beta = packet[48..HEADER_SIZE].iter();
         let block: Vec<u8> = beta.zip(stream).map(|(a, b)| a ^ b).collect();

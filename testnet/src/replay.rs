@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use nym_proto::sphinx::ReplayTag;
 
-/// Tags are outputs of a hash function already: their first bytes will do.
+/// Tags are outputs of a hash function already: some of their bytes will do.
 #[derive(Debug, Default)]
 struct FirstBytes(u64);
 
@@ -23,9 +23,15 @@ impl Hasher for FirstBytes {
     }
 }
 
-type Tags = HashSet<ReplayTag, BuildHasherDefault<FirstBytes>>;
+/// Tags folded to half their length: two that differ become alike with a probability of 2^-128.
+type Tags = HashSet<u128, BuildHasherDefault<FirstBytes>>;
 
-/// An exact, bounded set of replay tags. When it is full the older half is forgotten.
+fn shortened(tag: ReplayTag) -> u128 {
+    let (halves, _) = tag.0.as_chunks();
+    halves.iter().fold(0, |short, half| short ^ u128::from_le_bytes(*half))
+}
+
+/// A bounded set of replay tags. When it is full the older half is forgotten.
 #[derive(Debug)]
 pub struct ReplayFilter {
     current: Tags,
@@ -43,6 +49,7 @@ impl ReplayFilter {
 
     /// Records a tag. False if it was there already.
     pub fn insert(&mut self, tag: ReplayTag) -> bool {
+        let tag = shortened(tag);
         if self.previous.contains(&tag) || !self.current.insert(tag) {
             return false;
         }

@@ -55,14 +55,14 @@ pub enum PeelError {
 /// A packet whose header verified, before its layer is removed.
 pub struct Opened {
     tag: ReplayTag,
-    secret: Zeroizing<[u8; SECRET_SIZE]>,
+    secret: Option<Zeroizing<[u8; SECRET_SIZE]>>,
 }
 
 impl Opened {
     /// For implementations of [`PacketPeeler`]: the packet's replay tag, and whatever
     /// [`peel`](PacketPeeler::peel) needs to know again ([`SphinxPeeler`]: the expanded secret).
     #[must_use]
-    pub const fn new(tag: ReplayTag, secret: Zeroizing<[u8; SECRET_SIZE]>) -> Self {
+    pub const fn new(tag: ReplayTag, secret: Option<Zeroizing<[u8; SECRET_SIZE]>>) -> Self {
         Self { tag, secret }
     }
 
@@ -74,8 +74,8 @@ impl Opened {
 
     /// What [`open`](PacketPeeler::open) left for [`peel`](PacketPeeler::peel). Handle with care.
     #[must_use]
-    pub fn secret(&self) -> &[u8; SECRET_SIZE] {
-        &self.secret
+    pub fn secret(&self) -> Option<&[u8; SECRET_SIZE]> {
+        self.secret.as_deref()
     }
 }
 
@@ -126,7 +126,7 @@ impl PacketPeeler for SphinxPeeler {
         if !bool::from(mac.ct_eq(part::<32, 16, _>(header))) {
             return Err(PeelError::Mac);
         }
-        Ok(Opened::new(ReplayTag(*replay_tag(&secret)), secret))
+        Ok(Opened::new(ReplayTag(*replay_tag(&secret)), Some(secret)))
     }
 
     fn peel(&self, opened: Opened, packet: &mut [u8]) -> Result<Peeled, PeelError> {
@@ -135,7 +135,8 @@ impl PacketPeeler for SphinxPeeler {
         let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_SIZE>() else {
             return Err(PeelError::Length(length));
         };
-        let secret = opened.secret();
+        // what another implementation has opened is no packet of ours
+        let secret = opened.secret().ok_or(PeelError::Mac)?;
         let block = routing_block(secret, header);
         let version = u16::from_be_bytes(*part::<2, 2, _>(&block));
         let [flag] = *part::<0, 1, _>(&block);

@@ -16,7 +16,6 @@ use nym_proto::sphinx::{
     BuildError, Delay, HEADER_SIZE, HOPS_MAX, Hop, Opened, PAYLOAD_ZEROS, PLAINTEXT_OFFSET,
     PacketBuilder, PacketPeeler, PeelError, Peeled, ReplayTag, Surb, SurbKeys,
 };
-use zeroize::Zeroizing;
 
 use self::keys::PublicKeys;
 use crate::checksum::checksum;
@@ -114,7 +113,7 @@ impl PacketPeeler for TransparentPeeler {
         let mut tag = [0; 32];
         tag[..ID].copy_from_slice(&header[..ID]);
         tag[POSITION] = position;
-        Ok(Opened::new(ReplayTag(tag), Zeroizing::new([0; _])))
+        Ok(Opened::new(ReplayTag(tag), None))
     }
 
     fn peel(&self, _: Opened, packet: &mut [u8]) -> Result<Peeled, PeelError> {

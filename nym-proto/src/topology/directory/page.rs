@@ -180,7 +180,7 @@ impl NodePage {
         let status = match self.metadata.status {
             Status::Unspecified => Value::Null,
             Status::NoUpdates => json!("no-updates"),
-            Status::Fresh => json!({ "fresh": null }),
+            Status::Fresh => json!({ "fresh": interval_json(&self.metadata) }),
         };
         let refreshed_at = self.metadata.refreshed_at.unwrap_or_default();
         let data: Vec<Value> =
@@ -253,6 +253,19 @@ fn status(raw: Option<&RawValue>) -> Status {
         Some(Known::Fresh(_)) => Status::Fresh,
         None => Status::Unspecified,
     }
+}
+
+/// The interval inside a fresh status. The published readers want its members, and use none of them;
+/// those that a page does not know are filled in: intervals of one epoch, epochs of an hour.
+fn interval_json(metadata: &Metadata) -> Value {
+    json!({
+        "id": metadata.absolute_epoch_id,
+        "epochs_in_interval": 1,
+        "current_epoch_start": timestamp::rfc3339(metadata.refreshed_at.unwrap_or_default()),
+        "current_epoch_id": 0,
+        "epoch_length": { "secs": 3600, "nanos": 0 },
+        "total_elapsed_epochs": metadata.absolute_epoch_id,
+    })
 }
 
 fn node_json(node: &Node, role: Option<Role>) -> Value {

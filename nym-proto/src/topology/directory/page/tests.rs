@@ -48,6 +48,22 @@ fn rejection(member: &str, value: Value) -> RejectedNode {
 }
 
 #[test]
+fn a_fresh_page_has_the_interval_that_published_readers_want() {
+    let mut page = page(Vec::new());
+    page.metadata.status = Status::Fresh;
+    let document: Value = serde_json::from_str(&page.encode(&parts(0).rewarded)).unwrap();
+    let interval = &document["metadata"]["status"]["fresh"];
+    assert_eq!(interval["total_elapsed_epochs"], 1100);
+    assert_eq!(interval["current_epoch_start"], "2026-01-01T00:00:00.25Z");
+    for member in ["id", "epochs_in_interval", "current_epoch_id"] {
+        assert!(interval[member].is_u64(), "{member}");
+    }
+    assert!(
+        interval["epoch_length"]["secs"].is_u64() && interval["epoch_length"]["nanos"].is_u64()
+    );
+}
+
+#[test]
 fn a_page_has_the_members_of_the_specification() {
     let document = document();
     assert_eq!(document["metadata"]["status"], Value::Null);

@@ -106,8 +106,8 @@ proptest! {
 
     #[test]
     fn nothing_is_read_by_us_that_is_not_encrypted(kind in 0..4u8, body in body(), nonce: [u8; 12]) {
-        // Intended difference: theirs takes frames that say they are not encrypted, which nobody sends;
-        // on a link without TLS anybody could put one in.
+        // Intended difference: theirs takes frames that say they are not encrypted. Nobody sends them, so
+        // they are not handed to theirs here.
         let frame = [&[kind, 0][..], &nonce, &body].concat();
         let key = SharedKey::from_bytes([1; 32]);
         prop_assert_eq!(our_request(&key, &frame), Err(FrameError::Flag(0)));

@@ -152,7 +152,7 @@ fn messages_of_another_handshake_are_refused_by_both() {
 
 #[test]
 fn an_ephemeral_key_of_low_order_is_refused_by_us_at_once() {
-    // theirs goes on with a key that anybody knows, and fails at the signature of whoever does not
+    // for theirs it is a key like any other, under which the peer's signature is not found here
     for low in [[0; 32], core::array::from_fn(|i| u8::from(i == 0))] {
         let (ours, theirs) = Case::new(5).their_client(|message, payload| {
             if message == 0 {

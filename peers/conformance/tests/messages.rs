@@ -154,7 +154,7 @@ fn keys_of_replies_have_the_same_digest() {
 
 #[test]
 fn an_ephemeral_key_of_low_order_is_refused_by_us_alone() {
-    // the secret agreed upon would be zero, so that anybody on the way could read the fragment
+    // the secret agreed upon would be zero
     let mut buffer = vec![0; 64];
     assert!(open(&PrivateKey::from_bytes([1; 32]), &mut buffer).is_none());
     let key = x25519::PrivateKey::from_secret([1; 32]);

@@ -26,7 +26,8 @@ use nym_proto::topology::directory::{
     Metadata, NodePage, REWARDED_SET, Status,
 };
 use nym_proto::topology::{
-    Entry, Layer, Node, RewardedSet, SupportedRoles, TlsPolicy, Topology, TopologyParts,
+    Entry, FileError, Layer, Node, NodeError, RewardedSet, SupportedRoles, TlsPolicy, Topology,
+    TopologyParts,
 };
 use nym_sphinx::params::SphinxKeyRotation;
 use nym_testnet::blueprint::{Blueprint, NodeRole};
@@ -59,8 +60,9 @@ proptest! {
         let theirs = serde_json::to_string(&their_topology(&parts)).unwrap();
         let ours = Topology::from_file(theirs.as_bytes()).unwrap();
         prop_assert_eq!(sorted(&ours.to_file()), sorted(&theirs));
-        let expected = Topology::new(parts).unwrap();
-        prop_assert_eq!(ours.nodes(), expected.nodes());
+        // a file does not say how well a node performs
+        let nodes = parts.nodes.into_iter().map(|node| Node { performance: 100, ..node });
+        prop_assert_eq!(ours.nodes(), nodes.collect::<Vec<_>>());
     }
 
     #[test]
@@ -72,10 +74,26 @@ proptest! {
         let text = json.to_string();
         let theirs = serde_json::from_str::<NymTopology>(&text);
         let ours = Topology::from_file(text.as_bytes());
-        if let Ok(theirs) = theirs {
-            let ours = ours.map_err(|error| TestCaseError::fail(format!("{error}: {text}")))?;
-            prop_assert_eq!(sorted(&ours.to_file()), sorted(&serde_json::to_string(&theirs).unwrap()));
+        let Ok(theirs) = theirs else { return Ok(()) };
+        let ours = match ours {
+            Ok(ours) => ours,
+            // Intended difference: a node is listed under its own number.
+            Err(FileError::Node { error: NodeError::Number { .. }, .. }) => return Ok(()),
+            Err(error) => return Err(TestCaseError::fail(format!("{error}: {text}"))),
+        };
+        let (mut ours, mut theirs) =
+            (sorted(&ours.to_file()), sorted(&serde_json::to_string(&theirs).unwrap()));
+        if json.get("metadata").is_none() {
+            // Intended difference: without metadata the epoch is the rewarded set's, the time unknown.
+            for json in [&mut ours, &mut theirs] {
+                prop_assert_eq!(&json["metadata"]["key_rotation_id"], &json!(u32::MAX));
+                json["metadata"].take();
+            }
         }
+        for node in theirs["node_details"].as_object_mut().unwrap().values_mut() {
+            without_unusable(&mut node["entry"]);
+        }
+        prop_assert_eq!(ours, theirs);
     }
 
     #[test]
@@ -310,6 +328,17 @@ fn sorted(text: &str) -> Value {
         }
     }
     json
+}
+
+/// Intended difference: port 0 is no port, and what cannot stand in a URL is no host name.
+fn without_unusable(entry: &mut Value) {
+    let Some(entry) = entry.as_object_mut() else { return };
+    if entry["clients_wss_port"] == 0 {
+        entry["clients_wss_port"] = Value::Null;
+    }
+    if entry["hostname"].as_str().is_some_and(|name| name.is_empty() || name.contains(':')) {
+        entry["hostname"] = Value::Null;
+    }
 }
 
 fn page(parts: &TopologyParts, status: Status) -> NodePage {

@@ -37,13 +37,15 @@ pub struct Sender<'a> {
     person: &'a Person,
     /// Routes have the gateway alone.
     is_direct: bool,
+    /// The same for all packets: keys that come again are multiplied in another way.
+    builder: SphinxBuilder,
     pub stream: Stream,
 }
 
 impl<'a> Sender<'a> {
     pub fn new(network: &'a Network, person: &'a Person, seed: u32) -> Self {
         let stream = Entropy::new([0x51; 32]).stream(Purpose::Other(seed));
-        Self { network, person, is_direct: false, stream }
+        Self { network, person, is_direct: false, builder: SphinxBuilder::new(), stream }
     }
 
     /// As [`new`](Self::new), without mix nodes.
@@ -71,7 +73,7 @@ impl<'a> Sender<'a> {
                 let next = surb.surb.first_hop();
                 let mut bytes = vec![0; size.packet_len()];
                 build_reply(
-                    &mut SphinxBuilder::new(),
+                    &mut self.builder,
                     size,
                     surb,
                     &own_ack(self.person, id, &ack_route, &ack_delays),
@@ -85,7 +87,7 @@ impl<'a> Sender<'a> {
                     packet: Packet { next, rotation, size, bytes },
                     id,
                     delay: None,
-                    ack_delay: ack_delays.expected(),
+                    ack_delay: expected(&ack_route, &ack_delays),
                 }
             })
             .collect()
@@ -103,7 +105,8 @@ impl<'a> Sender<'a> {
             .map(|_| {
                 let (route, delays) = self.path_to(&self.person.address);
                 let key = ReplyKey::draw(&mut self.stream);
-                let surb = SphinxBuilder::new()
+                let surb = self
+                    .builder
                     .make_surb(
                         route.hops(),
                         delays.as_slice(),
@@ -143,7 +146,7 @@ impl<'a> Sender<'a> {
         let (ack_route, ack_delays) = self.path_to(&self.person.address);
         let mut bytes = vec![0; size.packet_len()];
         build_forward(
-            &mut SphinxBuilder::new(),
+            &mut self.builder,
             size,
             (&to.identity, &to.encryption),
             Path { hops: route.hops(), delays: delays.as_slice() },
@@ -155,7 +158,12 @@ impl<'a> Sender<'a> {
         .unwrap();
         let rotation = self.network.topology.rotation();
         let packet = Packet { next: route.first().address, rotation, size, bytes };
-        Sent { packet, id, delay: Some(delays.expected()), ack_delay: ack_delays.expected() }
+        Sent {
+            packet,
+            id,
+            delay: Some(expected(&route, &delays)),
+            ack_delay: expected(&ack_route, &ack_delays),
+        }
     }
 
     fn path_to(&mut self, to: &Recipient) -> (Route, Delays) {
@@ -167,6 +175,11 @@ impl<'a> Sender<'a> {
         let route = route.unwrap();
         (route, route.draw_delays(MEAN_DELAY, &mut self.stream))
     }
+}
+
+/// How long a packet is held on its way.
+fn expected(route: &Route, delays: &Delays) -> Duration {
+    Path { hops: route.hops(), delays: delays.as_slice() }.expected()
 }
 
 fn own_ack<'a>(person: &'a Person, id: AckId, route: &'a Route, delays: &'a Delays) -> OwnAck<'a> {

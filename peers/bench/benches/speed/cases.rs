@@ -1,0 +1,528 @@
+//! What is measured.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::time::Duration;
+
+use nym_crypto::asymmetric::x25519;
+use nym_peers_conformance::content::surb_bytes;
+use nym_peers_conformance::convert::their_rotation;
+use nym_peers_conformance::network::Network;
+use nym_peers_conformance::person::Person;
+use nym_proto::entropy::{Entropy, Purpose, Stream};
+use nym_proto::identity::PrivateKey;
+use nym_proto::message::{
+    AckId, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck, PLAIN_HEAD, Path,
+    Reassembler, ReassemblyLimits, ReplyKey, ReplySurb, SetId, build_forward, build_reply,
+    fragment_room, open, open_ack, seal, seal_ack, write_padded,
+};
+use nym_proto::sphinx::{
+    Delay, Hop, PacketBuilder as _, PacketPeeler as _, PacketSize, SphinxBuilder, SphinxPeeler,
+};
+use nym_proto::time::Instant;
+use nym_proto::topology::{Delays, Route};
+use nym_sphinx::acknowledgements::AckKey;
+use nym_sphinx::acknowledgements::identifier::recover_identifier;
+use nym_sphinx::addressing::clients::Recipient as TheirRecipient;
+use nym_sphinx::anonymous_replies::ReplySurb as TheirSurb;
+use nym_sphinx::chunking::fragment::Fragment;
+use nym_sphinx::message::NymMessage;
+use nym_sphinx::params::{PacketSize as TheirSize, PacketType};
+use nym_sphinx::preparer::MessagePreparer;
+use nym_sphinx::receiver::{MessageReceiver as _, SphinxMessageReceiver};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+use crate::compare::{Line, compare};
+
+const SIZE: PacketSize = PacketSize::Regular;
+const MEAN: Duration = Duration::from_millis(15);
+const ONE_PACKET: usize = 1500;
+const MEGABYTE: usize = 1_000_000;
+
+/// All lines of the table; tells of each when it is done.
+pub fn all(mut done: impl FnMut(&Line)) -> Vec<Line> {
+    let world = World::new();
+    let cases: [fn(&World) -> Line; 11] = [
+        packet_of_a_new_builder,
+        packet,
+        reply,
+        surb,
+        surbs,
+        receive,
+        recover_ack,
+        peel,
+        prepare_a_megabyte,
+        receive_a_megabyte,
+        cover,
+    ];
+    let mut lines = Vec::new();
+    for case in cases {
+        let line = case(&world);
+        done(&line);
+        lines.push(line);
+    }
+    lines
+}
+
+struct World {
+    network: Network,
+    alice: Person,
+    bob: Person,
+}
+
+impl World {
+    fn new() -> Self {
+        let network = Network::new();
+        let alice = Person::new(1, network.gateway(0));
+        let bob = Person::new(2, network.gateway(1));
+        Self { network, alice, bob }
+    }
+}
+
+// ---- ours ----------------------------------------------------------------------------------------
+
+struct Ours<'w> {
+    world: &'w World,
+    builder: SphinxBuilder,
+    stream: Stream,
+}
+
+impl<'w> Ours<'w> {
+    fn new(world: &'w World) -> Self {
+        let stream = Entropy::new([9; 32]).stream(Purpose::Packets);
+        Self { world, builder: SphinxBuilder::new(), stream }
+    }
+
+    fn way(&mut self, to: &Person) -> (Route, Delays) {
+        let topology = &self.world.network.topology;
+        let route = topology.route(&to.address.gateway, &mut self.stream).unwrap();
+        (route, route.draw_delays(MEAN, &mut self.stream))
+    }
+
+    fn ack<'a>(&self, id: AckId, (route, delays): &'a (Route, Delays)) -> OwnAck<'a>
+    where
+        'w: 'a,
+    {
+        OwnAck {
+            key: &self.world.alice.keys.ack,
+            destination: &self.world.alice.address.identity,
+            path: Path { hops: route.hops(), delays: delays.as_slice() },
+            id,
+        }
+    }
+
+    /// One fragment of `message` in a packet to Bob.
+    fn packet(&mut self, message: &[u8], header: &FragmentHeader, offset: usize) -> Vec<u8> {
+        let way = self.way(&self.world.bob);
+        let ack_way = self.way(&self.world.alice);
+        let ack = self.ack(AckId::Fragment(header.id()), &ack_way);
+        let mut packet = vec![0; SIZE.packet_len()];
+        let bob = &self.world.bob.address;
+        build_forward(
+            &mut self.builder,
+            SIZE,
+            (&bob.identity, &bob.encryption),
+            Path { hops: way.0.hops(), delays: way.1.as_slice() },
+            &ack,
+            &mut |out| {
+                let at = header.encode(out);
+                write_padded(&[message], offset, &mut out[at..]);
+            },
+            &mut packet,
+            &mut self.stream,
+        )
+        .unwrap();
+        packet
+    }
+
+    fn reply(&mut self, surb: ReplySurb, message: &[u8], header: &FragmentHeader) -> Vec<u8> {
+        let ack_way = self.way(&self.world.alice);
+        let ack = self.ack(AckId::Fragment(header.id()), &ack_way);
+        let mut packet = vec![0; SIZE.packet_len()];
+        build_reply(
+            &mut self.builder,
+            SIZE,
+            surb,
+            &ack,
+            &mut |out| {
+                let at = header.encode(out);
+                write_padded(&[message], 0, &mut out[at..]);
+            },
+            &mut packet,
+            &mut self.stream,
+        )
+        .unwrap();
+        packet
+    }
+
+    fn cover(&mut self) -> Vec<u8> {
+        let (way, ack_way) = (self.way(&self.world.alice), self.way(&self.world.alice));
+        let ack = self.ack(AckId::Cover, &ack_way);
+        let mut packet = vec![0; SIZE.packet_len()];
+        let alice = &self.world.alice.address;
+        build_forward(
+            &mut self.builder,
+            SIZE,
+            (&alice.identity, &alice.encryption),
+            Path { hops: way.0.hops(), delays: way.1.as_slice() },
+            &ack,
+            &mut nym_proto::message::write_cover,
+            &mut packet,
+            &mut self.stream,
+        )
+        .unwrap();
+        packet
+    }
+
+    fn surbs(&mut self, count: usize) -> Vec<ReplySurb> {
+        let ways: Vec<_> = (0..count).map(|_| self.way(&self.world.alice)).collect();
+        let ways: Vec<(&[Hop], &[Delay])> =
+            ways.iter().map(|(route, delays)| (route.hops(), delays.as_slice())).collect();
+        let identity = &self.world.alice.address.identity;
+        let surbs = self.builder.make_surbs(&ways, identity, &mut self.stream).unwrap();
+        surbs
+            .into_iter()
+            .map(|surb| ReplySurb { key: ReplyKey::draw(&mut self.stream), surb })
+            .collect()
+    }
+}
+
+/// A serialised message that fits one packet, and its header.
+fn one_packet() -> (Vec<u8>, FragmentHeader) {
+    let message = [&PLAIN_HEAD[..], &[7; ONE_PACKET]].concat();
+    (message, FragmentHeader::new(SetId::new(7).unwrap(), 1, 1).unwrap())
+}
+
+// ---- theirs --------------------------------------------------------------------------------------
+
+struct Theirs<'w> {
+    world: &'w World,
+    preparer: MessagePreparer<ChaCha20Rng>,
+    ack_key: AckKey,
+    alice: TheirRecipient,
+    bob: TheirRecipient,
+    rng: ChaCha20Rng,
+}
+
+impl<'w> Theirs<'w> {
+    fn new(world: &'w World) -> Self {
+        let rng = ChaCha20Rng::seed_from_u64(9);
+        let alice = world.alice.their_address();
+        Self {
+            world,
+            preparer: MessagePreparer::new(rng.clone(), false, alice, MEAN, MEAN, false),
+            ack_key: world.alice.their_ack_key(),
+            alice,
+            bob: world.bob.their_address(),
+            rng,
+        }
+    }
+
+    fn fragments(&mut self, len: usize) -> Vec<Fragment> {
+        let message = NymMessage::new_plain(vec![7; len]);
+        self.preparer.pad_and_split_message(message, TheirSize::RegularPacket)
+    }
+
+    fn packet(&mut self, fragment: Fragment) -> Vec<u8> {
+        let (topology, mix) = (&self.world.network.theirs, PacketType::Mix);
+        self.preparer
+            .prepare_chunk_for_sending(fragment, topology, &self.ack_key, &self.bob, mix)
+            .unwrap()
+            .mix_packet
+            .packet()
+            .to_bytes()
+            .unwrap()
+    }
+
+    fn cover(&mut self) -> Vec<u8> {
+        nym_sphinx::cover::generate_loop_cover_packet(
+            &mut self.rng,
+            &self.world.network.theirs,
+            &self.ack_key,
+            &self.alice,
+            MEAN,
+            MEAN,
+            TheirSize::RegularPacket,
+            PacketType::Mix,
+        )
+        .unwrap()
+        .packet()
+        .to_bytes()
+        .unwrap()
+    }
+}
+
+// ---- sending -------------------------------------------------------------------------------------
+
+fn packet_of_a_new_builder(world: &World) -> Line {
+    let (message, header) = one_packet();
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    let fragment = theirs.fragments(ONE_PACKET).remove(0);
+    compare(
+        "message packet with its ack, keys seen for the first time",
+        Some(2.0),
+        1,
+        || {
+            ours.builder = SphinxBuilder::new();
+            black_box(ours.packet(&message, &header, 0));
+        },
+        || {
+            black_box(theirs.packet(fragment.clone()));
+        },
+    )
+}
+
+fn packet(world: &World) -> Line {
+    let (message, header) = one_packet();
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    let fragment = theirs.fragments(ONE_PACKET).remove(0);
+    compare(
+        "message packet with its ack",
+        Some(4.0),
+        1,
+        || {
+            black_box(ours.packet(&message, &header, 0));
+        },
+        || {
+            black_box(theirs.packet(fragment.clone()));
+        },
+    )
+}
+
+fn cover(world: &World) -> Line {
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    compare(
+        "loop cover packet",
+        None,
+        1,
+        || {
+            black_box(ours.cover());
+        },
+        || {
+            black_box(theirs.cover());
+        },
+    )
+}
+
+fn reply(world: &World) -> Line {
+    let (message, header) = one_packet();
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    let fragment = theirs.fragments(ONE_PACKET).remove(0);
+    let surb = surb_bytes(&ours.surbs(1)[0]);
+    let rotation = their_rotation(world.network.topology.rotation());
+    compare(
+        "reply packet with its ack, the SURB read from bytes",
+        None,
+        1,
+        || {
+            let surb = ReplySurb::decode(&surb).unwrap();
+            black_box(ours.reply(surb, &message, &header));
+        },
+        || {
+            let surb = TheirSurb::from_bytes(&surb).unwrap().with_key_rotation(rotation);
+            let (topology, mix) = (&world.network.theirs, PacketType::Mix);
+            let prepared = theirs
+                .preparer
+                .prepare_reply_chunk_for_sending(
+                    fragment.clone(),
+                    topology,
+                    &theirs.ack_key,
+                    surb,
+                    mix,
+                )
+                .unwrap();
+            black_box(prepared.mix_packet.packet().to_bytes().unwrap());
+        },
+    )
+}
+
+fn surb(world: &World) -> Line {
+    surbs_of(world, "reply SURB", Some(5.0), 1)
+}
+
+fn surbs(world: &World) -> Line {
+    surbs_of(world, "reply SURB, ten at a time", Some(5.0), 10)
+}
+
+fn surbs_of(world: &World, name: &'static str, target: Option<f64>, count: usize) -> Line {
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    compare(
+        name,
+        target,
+        count,
+        || {
+            black_box(ours.surbs(count));
+        },
+        || {
+            let topology = &world.network.theirs;
+            black_box(theirs.preparer.generate_reply_surbs(count, topology).unwrap());
+        },
+    )
+}
+
+fn prepare_a_megabyte(world: &World) -> Line {
+    let message = [&PLAIN_HEAD[..], &vec![7; MEGABYTE]].concat();
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    compare(
+        "1 MB in packets",
+        None,
+        1,
+        || {
+            let plan = FragmentPlan::new(message.len(), SIZE);
+            let sets = SetId::draw_distinct(plan.sets(), &mut ours.stream);
+            for index in 0..plan.fragments() {
+                let (header, range) = plan.place(index, &sets).unwrap();
+                black_box(ours.packet(&message, &header, range.start));
+            }
+        },
+        || {
+            for fragment in theirs.fragments(MEGABYTE) {
+                black_box(theirs.packet(fragment));
+            }
+        },
+    )
+}
+
+// ---- receiving -----------------------------------------------------------------------------------
+
+/// What a gateway pushes of a message to Bob.
+fn pushes(world: &World, message: &[u8]) -> Vec<Vec<u8>> {
+    let mut stream = Entropy::new([8; 32]).stream(Purpose::Packets);
+    let plan = FragmentPlan::new(message.len(), SIZE);
+    let sets = SetId::draw_distinct(plan.sets(), &mut stream);
+    let push = |index| {
+        let (header, range) = plan.place(index, &sets).unwrap();
+        let mut buffer = vec![0; 32 + fragment_room(SIZE)];
+        let at = 32 + header.encode(&mut buffer[32..]);
+        write_padded(&[message], range.start, &mut buffer[at..]);
+        seal(&world.bob.address.encryption, &mut buffer, &mut stream).unwrap();
+        buffer
+    };
+    (0..plan.fragments()).map(push).collect()
+}
+
+fn receive(world: &World) -> Line {
+    let push = pushes(world, &one_packet().0).remove(0);
+    let receiver = SphinxMessageReceiver::new();
+    let (our_key, their_key) = (&world.bob.keys.encryption, world.bob.their_encryption_key());
+    let buffers = RefCell::new((push.clone(), push.clone()));
+    compare(
+        "one packet received",
+        Some(1.5),
+        1,
+        || {
+            let buffer = &mut buffers.borrow_mut().0;
+            buffer.copy_from_slice(&push);
+            let fragment = open(our_key, buffer).unwrap();
+            black_box(FragmentHeader::decode(fragment).unwrap());
+        },
+        || {
+            let buffer = &mut buffers.borrow_mut().1;
+            buffer.copy_from_slice(&push);
+            let fragment =
+                receiver.recover_plaintext_from_regular_packet(&their_key, buffer).unwrap();
+            black_box(receiver.recover_fragment(fragment).unwrap());
+        },
+    )
+}
+
+fn receive_a_megabyte(world: &World) -> Line {
+    let pushes = pushes(world, &[&PLAIN_HEAD[..], &vec![7; MEGABYTE]].concat());
+    let (our_key, their_key) = (&world.bob.keys.encryption, world.bob.their_encryption_key());
+    compare(
+        "1 MB put together from packets",
+        None,
+        1,
+        || {
+            let mut reassembler = Reassembler::new(ReassemblyLimits::default());
+            let mut len = 0;
+            for push in &pushes {
+                let mut buffer = push.clone();
+                let fragment = open(our_key, &mut buffer).unwrap();
+                let (header, payload) = FragmentHeader::decode(fragment).unwrap();
+                let inserted = reassembler.insert(Instant::START, Origin::Open, &header, payload);
+                if let Inserted::Complete { message, .. } = inserted {
+                    len = message.len();
+                }
+            }
+            assert_eq!(len, PLAIN_HEAD.len() + MEGABYTE);
+        },
+        || {
+            let mut receiver = SphinxMessageReceiver::new();
+            let mut is_complete = false;
+            for push in &pushes {
+                let mut buffer = push.clone();
+                let fragment = receiver
+                    .recover_plaintext_from_regular_packet(&their_key, &mut buffer)
+                    .unwrap();
+                let fragment = receiver.recover_fragment(fragment).unwrap();
+                is_complete = receiver.insert_new_fragment(fragment).unwrap().is_some();
+            }
+            assert!(is_complete);
+        },
+    )
+}
+
+fn recover_ack(world: &World) -> Line {
+    let mut stream = Entropy::new([7; 32]).stream(Purpose::Packets);
+    let id = AckId::Fragment(FragmentId { set: SetId::new(7).unwrap(), position: 1 });
+    let ack = seal_ack(&world.alice.keys.ack, &id, &mut stream);
+    let their_key = world.alice.their_ack_key();
+    compare(
+        "ack recognised",
+        None,
+        1,
+        || {
+            black_box(open_ack(&world.alice.keys.ack, black_box(&ack)));
+        },
+        || {
+            black_box(recover_identifier(&their_key, black_box(&ack)).unwrap());
+        },
+    )
+}
+
+// ---- a node --------------------------------------------------------------------------------------
+
+fn peel(_: &World) -> Line {
+    let mut stream = Entropy::new([6; 32]).stream(Purpose::Packets);
+    let keys: Vec<PrivateKey> = (0..4).map(|_| PrivateKey::generate(&mut stream)).collect();
+    let hops: Vec<Hop> = (0..4u8)
+        .zip(&keys)
+        .map(|(n, key)| Hop {
+            address: std::net::SocketAddr::from(([10, 0, 0, n], 1789)).into(),
+            key: key.public(),
+        })
+        .collect();
+    let identity =
+        Person::new(3, *nym_proto::identity::IdentityKeyPair::from_seed(&[1; 32]).public());
+    let mut packet = vec![7; SIZE.packet_len()];
+    SphinxBuilder::new()
+        .build_packet(
+            &hops,
+            &[Delay::from_nanos(1); 4],
+            &identity.address.identity,
+            SIZE.plaintext_len(),
+            &mut packet,
+            &mut stream,
+        )
+        .unwrap();
+    let their_key = x25519::PrivateKey::from_secret(*keys[0].as_bytes());
+    let peeler = SphinxPeeler::default();
+    let buffer = RefCell::new(packet.clone());
+    compare(
+        "one hop removed (node)",
+        Some(1.0),
+        1,
+        || {
+            let buffer = &mut *buffer.borrow_mut();
+            buffer.copy_from_slice(&packet);
+            let opened = peeler.open(&keys[0], buffer).unwrap();
+            black_box(peeler.peel(opened, buffer).unwrap());
+        },
+        || {
+            let packet = sphinx_packet::SphinxPacket::from_bytes(&packet).unwrap();
+            black_box(packet.process(their_key.inner()).unwrap());
+        },
+    )
+}

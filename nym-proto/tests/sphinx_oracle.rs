@@ -11,7 +11,7 @@ use sphinx_packet as oracle;
 use sphinx_packet::ProcessedPacketData::{FinalHop, ForwardHop};
 use x25519_dalek::StaticSecret;
 
-const CASES_PER_LENGTH: usize = 12;
+const CASES_PER_LENGTH: usize = 500;
 
 #[test]
 fn packets_of_ours_are_peeled_by_the_oracle_hop_by_hop() {

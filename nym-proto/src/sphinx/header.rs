@@ -250,9 +250,12 @@ impl<'r> Schedule<'r> {
 
 #[cfg(test)]
 mod tests {
+    use core::net::SocketAddr;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::entropy::{Entropy, Purpose, Stream};
     use crate::sphinx::multiples::TABLE_AFTER;
 
     proptest! {
@@ -278,5 +281,103 @@ mod tests {
                 prop_assert_eq!(*eightfold(&product), chain.0);
             }
         }
+    }
+
+    /// Keys of every kind a route can name, honest or not.
+    fn key(kind: usize, stream: &mut Stream) -> PublicKey {
+        let point = curve25519_dalek::EdwardsPoint::mul_base_clamped(stream.bytes());
+        let torsion = curve25519_dalek::constants::EIGHT_TORSION[stream.index(8)];
+        let mut key = match kind {
+            // on the curve
+            0..6 => point.to_montgomery().0,
+            // outside the prime-order subgroup
+            6 | 7 => (point + torsion).to_montgomery().0,
+            // on the twist, every other time
+            8 => stream.bytes(),
+            // not reduced modulo the prime
+            9 => {
+                let mut key = [0xff; 32];
+                key[0] = 0xed + stream.index(19) as u8;
+                key
+            }
+            // of low order
+            _ => torsion.to_montgomery().0,
+        };
+        // the top bit does not count
+        key[31] ^= (stream.below(2) as u8) << 7;
+        PublicKey::from_bytes(key)
+    }
+
+    /// The schedule as it is described, one X25519 function after the other.
+    fn described(inputs: &HeaderInputs<'_>) -> Result<Vec<[u8; SECRET_SIZE]>, BuildError> {
+        let x25519 = |secret: [u8; 32], key: [u8; 32]| {
+            x25519_dalek::StaticSecret::from(secret).diffie_hellman(&key.into()).to_bytes()
+        };
+        let mut factors = vec![inputs.initial_secret];
+        let mut secrets = Vec::new();
+        for (i, hop) in inputs.route.iter().enumerate() {
+            let shared = factors.iter().fold(*hop.key.as_bytes(), |key, f| x25519(*f, key));
+            if shared == [0; 32] {
+                return Err(BuildError::DegenerateKey(i));
+            }
+            let secret = *expand(&shared);
+            factors.push(*blinding_factor(&secret));
+            secrets.push(secret);
+        }
+        Ok(secrets)
+    }
+
+    #[test]
+    fn ten_thousand_schedules_with_keys_of_every_kind_are_as_described() {
+        let mut stream = Entropy::new([5; 32]).stream(Purpose::Other(1));
+        let keys: Vec<PublicKey> = (0..60).map(|n| key(n % 11, &mut stream)).collect();
+        let mut multiples = Multiples::new(20);
+        let (mut good, mut refused) = (0, 0);
+        for _ in 0..2_500 {
+            let routes: Vec<Vec<Hop>> = (0..4)
+                .map(|_| {
+                    let hops = 1 + stream.index(HOPS_MAX);
+                    let hop = |stream: &mut Stream| {
+                        // some keys come again and again, others once
+                        let key = match stream.below(8) {
+                            0 => key(stream.index(10), stream),
+                            _ => keys[stream.index(60)],
+                        };
+                        Hop { address: SocketAddr::from(([10, 0, 0, 1], 1789)).into(), key }
+                    };
+                    (0..hops).map(|_| hop(&mut stream)).collect()
+                })
+                .collect();
+            let delays = [Delay::default(); HOPS_MAX];
+            let all: Vec<HeaderInputs<'_>> = routes
+                .iter()
+                .map(|route| HeaderInputs {
+                    version: 259,
+                    route,
+                    delays: &delays[..route.len()],
+                    destination: [0; 32],
+                    identifier: [0; 16],
+                    initial_secret: stream.bytes(),
+                    final_padding: [0; 248],
+                })
+                .collect();
+            let expected: Vec<_> = all.iter().map(described).collect();
+            for (inputs, expected) in all.iter().zip(&expected) {
+                let layers = Layers::derive(inputs, &mut multiples);
+                let secrets = layers.map(|l| l.secrets().copied().collect::<Vec<_>>());
+                assert_eq!(&secrets, expected);
+                *if expected.is_ok() { &mut good } else { &mut refused } += 1;
+            }
+            let together = Layers::derive_all(&all, &mut multiples);
+            match expected.into_iter().collect::<Result<Vec<_>, _>>() {
+                Ok(expected) => {
+                    for (layers, expected) in together.unwrap().iter().zip(expected) {
+                        assert_eq!(layers.secrets().copied().collect::<Vec<_>>(), expected);
+                    }
+                }
+                Err(_) => assert!(matches!(together, Err(BuildError::DegenerateKey(_)))),
+            }
+        }
+        assert!(good > 5_000 && refused > 1_000, "{good} {refused}");
     }
 }

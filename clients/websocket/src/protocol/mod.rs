@@ -3,19 +3,31 @@
 //!
 //! * [`Request`] and [`Response`] are the messages. Both are read and written here, in the binary
 //!   form and as JSON, so that client, programs, tests and fuzzers share one definition.
+//! * [`Conversation`](conversation::Conversation) is the connection of one program: its requests, one
+//!   after the other, their answers, and what is pushed to it.
+//! * [`Programs`](programs::Programs) are all connections, and the messages that wait for a program.
+//! * [`Query`] is what a program asks for in the URL.
+//!
+//! A shell accepts connections, moves frames, and does what the machines say with the handle of a
+//! client; it decides nothing.
 //!
 //! Nothing here does IO, reads a clock or panics on input.
 
 mod binary;
+pub mod conversation;
 mod error;
 mod frame;
 mod json;
+mod mailbox;
+pub mod programs;
+mod query;
 mod request;
 mod response;
 mod text;
 
 pub use error::{ErrorKind, JsonError, LayoutError, RequestError, ResponseError};
 pub use frame::{Format, Frame, Text, UnknownFormat};
+pub use query::{Query, QueryError, Receive};
 pub use request::{Addressee, Message, Request};
 pub use response::{Delivered, Response, Status};
 

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use nym_client::protocol::{
-    Addressee, Delivered, ErrorKind, Format, Frame, Message, Request, RequestError, Response,
-    ResponseError, Status,
+    Addressee, Delivered, ErrorKind, Format, Frame, Message, REQUEST_BYTES_MAX, Request,
+    RequestError, Response, ResponseError, Status,
 };
 use nym_proto::address::Recipient;
 use nym_proto::identity::{IdentityKey, IdentityKeyPair, PrivateKey, PublicKey};
@@ -326,4 +326,26 @@ fn an_identity_that_is_no_point_is_refused_and_named() {
         let value = PublicKey::from_bytes(no_point).to_string();
         assert!(error.to_string().contains(&value), "{error}");
     }
+}
+
+#[test]
+fn requests_that_are_too_long_are_refused_unread() {
+    let len = REQUEST_BYTES_MAX + 1;
+    let spaces = String::from_utf8(vec![b' '; len]).unwrap();
+    for frame in [Frame::Binary(vec![3; len].into()), Frame::Text(spaces.into())] {
+        assert_eq!(Request::decode(&frame), Err(RequestError::TooLong(len)));
+    }
+    let longest = Frame::Binary(vec![3; REQUEST_BYTES_MAX].into());
+    assert_eq!(Request::decode(&longest), Ok(Request::SelfAddress));
+}
+
+/// A client that is sent the worst there is can still be read.
+#[test]
+fn no_message_is_too_long_for_its_response() {
+    let mut data = vec![1; 100_000];
+    data.push(0xff);
+    let response = Response::Received(Delivered { data: data.into(), tag: None });
+    let frame = response.encode(Format::Text);
+    assert!(frame.len() < 8 * 100_000, "{}", frame.len());
+    assert_eq!(Response::decode(&frame), Ok(response));
 }

@@ -13,7 +13,6 @@ use nym_proto::time::Instant;
 pub use self::event::{Action, CloseReason, Event, SendId};
 use self::outgoing::Outgoing;
 use self::sent::{Ending, Sent, SentMessages};
-use super::FRAME_BYTES_MAX;
 use super::error::{ErrorKind, RequestError};
 use super::frame::{Format, Frame};
 use super::request::{Addressee, Message, Request};
@@ -142,6 +141,7 @@ impl Conversation {
                     self.actions.push_back(Action::Write(frame));
                 }
             }
+            Event::Written if self.life == Life::Ended => {}
             Event::Written => {
                 let delivery = self.outgoing.handle_written(now);
                 self.actions.extend(delivery.map(Action::Delivered));
@@ -230,7 +230,7 @@ impl Conversation {
     }
 
     fn handle_too_long(&mut self, now: Instant, len: usize) {
-        let error = RequestError::TooLong(len.max(FRAME_BYTES_MAX));
+        let error = RequestError::TooLong(len);
         self.write(now, self.push_format(), &Response::from(&error));
         self.close(CloseReason::TooLong);
     }

@@ -5,6 +5,7 @@ use nym_proto::identity::{IdentityKeyPair, PrivateKey};
 use nym_proto::message::SenderTag;
 
 use super::*;
+use crate::protocol::REQUEST_BYTES_MAX;
 use crate::protocol::frame::Text;
 use crate::protocol::response::Delivered;
 
@@ -355,9 +356,9 @@ fn a_program_that_takes_nothing_for_too_long_is_disconnected() {
 #[test]
 fn a_message_too_long_to_be_read_is_answered_before_the_connection_ends() {
     let mut rig = Rig::new();
-    let actions = rig.on(Event::TooLong(FRAME_BYTES_MAX + 1));
+    let actions = rig.on(Event::TooLong(REQUEST_BYTES_MAX + 1));
     let (answer, end) = actions.split_at(1);
-    assert!(error(answer).2.contains(&(FRAME_BYTES_MAX + 1).to_string()));
+    assert!(error(answer).2.contains(&(REQUEST_BYTES_MAX + 1).to_string()));
     assert_eq!(end, [Action::Close(CloseReason::TooLong)]);
     assert_eq!(CloseReason::TooLong.code(), 1009);
 }

@@ -4,7 +4,7 @@ use nym_proto::address::RecipientError;
 use nym_proto::message::SenderTagError;
 use thiserror::Error;
 
-use super::FRAME_BYTES_MAX;
+use super::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 
 /// The code of an error response. (protocol: websocket 5)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -103,8 +103,8 @@ pub enum RequestError {
     /// No binary request begins with this byte.
     #[error("{0} does not correspond to any valid request tag")]
     UnknownTag(u8),
-    /// The request is longer than [`FRAME_BYTES_MAX`].
-    #[error("the request has {0} bytes, at most {FRAME_BYTES_MAX} are read")]
+    /// The request is longer than [`REQUEST_BYTES_MAX`].
+    #[error("the request has {0} bytes, at most {REQUEST_BYTES_MAX} are read")]
     TooLong(usize),
     /// The bytes of a binary request do not add up.
     #[error(transparent)]
@@ -159,8 +159,8 @@ pub enum ResponseError {
     /// No binary response begins with this byte.
     #[error("{0} does not correspond to any valid response tag")]
     UnknownTag(u8),
-    /// The response is longer than [`FRAME_BYTES_MAX`].
-    #[error("the response has {0} bytes, at most {FRAME_BYTES_MAX} are read")]
+    /// The response is longer than [`RESPONSE_BYTES_MAX`].
+    #[error("the response has {0} bytes, at most {RESPONSE_BYTES_MAX} are read")]
     TooLong(usize),
     /// The bytes of a binary response do not add up.
     #[error(transparent)]

@@ -6,7 +6,8 @@
 //! * [`Conversation`](conversation::Conversation) is the connection of one program: its requests, one
 //!   after the other, their answers, and what is pushed to it.
 //! * [`Programs`](programs::Programs) are all connections, and the messages that wait for a program.
-//! * [`Query`] is what a program asks for in the URL.
+//! * [`Query`] is what a program asks for in the URL, [`Origins`] says which pages in a browser may
+//!   connect.
 //!
 //! A shell accepts connections, moves frames, and does what the machines say with the handle of a
 //! client; it decides nothing.
@@ -19,6 +20,7 @@ mod error;
 mod frame;
 mod json;
 mod mailbox;
+mod origin;
 pub mod programs;
 mod query;
 mod request;
@@ -27,10 +29,16 @@ mod text;
 
 pub use error::{ErrorKind, JsonError, LayoutError, RequestError, ResponseError};
 pub use frame::{Format, Frame, Text, UnknownFormat};
+pub use origin::Origins;
 pub use query::{Query, QueryError, Receive};
 pub use request::{Addressee, Message, Request};
 pub use response::{Delivered, Response, Status};
 
-/// Longest message of the websocket that is read or written, in bytes, in either direction. It holds the
-/// largest message a client takes in any form but JSON with most characters escaped.
-pub const FRAME_BYTES_MAX: usize = 64 << 20; // protocol: websocket 1
+/// Longest request that is read, in bytes. It holds the largest message a client takes by default, 32 MiB,
+/// as bytes, as base64 and as JSON with few escapes.
+pub const REQUEST_BYTES_MAX: usize = 64 << 20; // protocol: websocket 1.1
+
+/// Longest response that is read, in bytes. A message of 48 MiB, the longest that is put together from
+/// fragments by default, is up to eight times as long in JSON: each byte as an escape, and base64 beside
+/// it.
+pub const RESPONSE_BYTES_MAX: usize = 8 * (48 << 20); // protocol: websocket 1.1

@@ -9,7 +9,7 @@ use nym_proto::message::SenderTag;
 
 use super::error::RequestError;
 use super::frame::{Format, Frame};
-use super::{FRAME_BYTES_MAX, binary, text};
+use super::{REQUEST_BYTES_MAX, binary, text};
 
 /// Something a program wants. (protocol: websocket 3)
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,7 +83,7 @@ impl Request {
     /// Reads a request in the form it came in. The message to send is not copied, unless its JSON form
     /// has escapes or is base64.
     pub fn decode(frame: &Frame) -> Result<Self, RequestError> {
-        if frame.len() > FRAME_BYTES_MAX {
+        if frame.len() > REQUEST_BYTES_MAX {
             return Err(RequestError::TooLong(frame.len()));
         }
         match frame {

@@ -8,7 +8,7 @@ use nym_proto::message::SenderTag;
 
 use super::error::{ErrorKind, RequestError, ResponseError};
 use super::frame::{Format, Frame};
-use super::{FRAME_BYTES_MAX, binary, text};
+use super::{RESPONSE_BYTES_MAX, binary, text};
 
 /// Something a program is told. (protocol: websocket 4)
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,7 +113,7 @@ impl Response {
     /// Reads a response in the form it came in. The message received is not copied, unless its JSON
     /// form has escapes or is base64.
     pub fn decode(frame: &Frame) -> Result<Self, ResponseError> {
-        if frame.len() > FRAME_BYTES_MAX {
+        if frame.len() > RESPONSE_BYTES_MAX {
             return Err(ResponseError::TooLong(frame.len()));
         }
         match frame {

@@ -5,7 +5,7 @@ use nym_proto::address::Recipient;
 use nym_proto::client::{Lane, Outcome, RefusedReason, Target};
 use thiserror::Error;
 
-use crate::protocol::FRAME_BYTES_MAX;
+use crate::protocol::REQUEST_BYTES_MAX;
 use crate::protocol::frame::Frame;
 use crate::protocol::response::Delivered;
 
@@ -18,7 +18,7 @@ pub struct SendId(pub u64);
 pub enum Event {
     /// The program sent a message.
     Frame(Frame),
-    /// The program sent a message of so many bytes, more than [`FRAME_BYTES_MAX`], and nothing after it
+    /// The program sent a message of so many bytes, more than [`REQUEST_BYTES_MAX`], and nothing after it
     /// can be read.
     TooLong(usize),
     /// The message of [`Action::Send`] was accepted.
@@ -86,7 +86,7 @@ pub enum CloseReason {
     #[error("the websocket handshake was not finished in time")]
     Handshake,
     /// A message was too long to be read.
-    #[error("messages may have at most {FRAME_BYTES_MAX} bytes")]
+    #[error("messages may have at most {REQUEST_BYTES_MAX} bytes")]
     TooLong,
     /// The program does not read what is written to it.
     #[error("the program does not read what is written to it")]

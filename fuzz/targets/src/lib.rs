@@ -21,6 +21,7 @@ pub mod node_frame;
 pub mod nodes;
 pub mod sphinx_peel;
 pub mod topology_file;
+pub mod websocket;
 
 /// Something to fuzz.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,7 @@ pub const TARGETS: &[Target] = targets! {
     network: network::run, network::seeds;
     mixnode: nodes::mixnode, nodes::mixnode_seeds;
     gateway: nodes::gateway, nodes::gateway_seeds;
+    websocket: websocket::run, websocket::seeds;
 };
 
 /// The target that must fail.

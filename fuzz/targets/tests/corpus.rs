@@ -41,7 +41,7 @@ macro_rules! replay {
 
 replay! {
     gateway_text gateway_frame node_frame handshake authentication sphinx_peel message fragments
-    directory topology_file replies client network mixnode gateway
+    directory topology_file replies client network mixnode gateway websocket
 }
 
 fn replay(target: &Target) {

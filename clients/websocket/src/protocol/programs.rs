@@ -58,6 +58,9 @@ pub enum Event {
     Program(ProgramId, conversation::Event),
     /// A message has arrived.
     Arrived(Delivery),
+    /// The client ends: everybody has to go, and nobody is let in any more. What is to be written is
+    /// written before.
+    Shutdown,
     /// Time has passed.
     Tick,
 }
@@ -93,6 +96,7 @@ pub struct Programs {
     handshakes: VecDeque<(ProgramId, Instant)>,
     /// In the order in which they came.
     programs: Vec<Program>,
+    is_shutting_down: bool,
     actions: VecDeque<Action>,
 }
 
@@ -114,6 +118,7 @@ impl Programs {
             mailbox,
             handshakes: VecDeque::new(),
             programs: Vec::new(),
+            is_shutting_down: false,
             actions: VecDeque::new(),
         }
     }
@@ -122,7 +127,7 @@ impl Programs {
     #[must_use]
     pub fn has_room(&self) -> bool {
         let connected = self.programs.iter().filter(|program| !program.conversation.has_ended());
-        connected.count() < self.settings.programs_max
+        !self.is_shutting_down && connected.count() < self.settings.programs_max
     }
 
     /// Messages that no program has got yet.
@@ -162,6 +167,7 @@ impl Programs {
             Event::Connected(id, query) => self.handle_connected(now, id, query),
             Event::Program(id, event) => self.handle_program(now, id, event),
             Event::Arrived(delivery) => self.handle_arrived(delivery),
+            Event::Shutdown => self.handle_shutdown(),
             Event::Tick => {
                 let tick = || conversation::Event::Tick;
                 self.programs.iter_mut().for_each(|p| p.conversation.handle(now, tick()));
@@ -178,8 +184,8 @@ impl Programs {
         if self.is_known(id) {
             return;
         }
-        if !self.has_room() {
-            self.close(id, CloseReason::Full);
+        if let Some(reason) = self.refusal() {
+            self.close(id, reason);
             return;
         }
         if self.handshakes.len() >= HANDSHAKES_MAX {
@@ -188,10 +194,24 @@ impl Programs {
         self.handshakes.push_back((id, now + self.settings.handshake_timeout));
     }
 
+    fn handle_shutdown(&mut self) {
+        self.is_shutting_down = true;
+        while let Some((id, _)) = self.handshakes.pop_front() {
+            self.close(id, CloseReason::Shutdown);
+        }
+        self.programs.iter_mut().for_each(|p| p.conversation.close(CloseReason::Shutdown));
+    }
+
     fn give_up_handshake(&mut self) {
         if let Some((id, _)) = self.handshakes.pop_front() {
             self.close(id, CloseReason::Handshake);
         }
+    }
+
+    /// Why nobody can connect, if nobody can.
+    fn refusal(&self) -> Option<CloseReason> {
+        let reason = if self.is_shutting_down { CloseReason::Shutdown } else { CloseReason::Full };
+        (!self.has_room()).then_some(reason)
     }
 
     fn is_known(&self, id: ProgramId) -> bool {
@@ -208,8 +228,8 @@ impl Programs {
             return;
         };
         self.handshakes.remove(at);
-        if !self.has_room() {
-            self.close(id, CloseReason::Full);
+        if let Some(reason) = self.refusal() {
+            self.close(id, reason);
             return;
         }
         let conversation = Conversation::new(self.settings.conversation, query.format, now);

@@ -231,6 +231,19 @@ fn a_program_that_sends_and_leaves_has_sent_and_holds_no_slot() {
 }
 
 #[test]
+fn at_the_end_everybody_goes_and_nobody_is_let_in() {
+    let mut rig = Rig::new(3);
+    rig.connects(A, "/?format=text");
+    rig.accepts(B);
+    let mut actions = rig.on(Event::Shutdown);
+    actions.sort_by_key(|action| format!("{action:?}"));
+    assert_eq!(actions, [close(A, CloseReason::Shutdown), close(B, CloseReason::Shutdown)]);
+    assert_eq!(rig.accepts(C), [close(C, CloseReason::Shutdown)]);
+    assert_eq!(rig.arrives("x"), []);
+    assert_eq!((rig.of(A, conversation::Event::Ended), rig.0.waiting()), (vec![], 1));
+}
+
+#[test]
 fn events_of_programs_that_are_not_there_are_ignored() {
     let mut rig = Rig::new(1);
     rig.arrives("x");

@@ -82,6 +82,9 @@ pub enum CloseReason {
     /// As many programs as allowed are connected already.
     #[error("another program is connected")]
     Full,
+    /// The client ends.
+    #[error("the client is shutting down")]
+    Shutdown,
     /// The websocket handshake took too long, or too many others went on.
     #[error("the websocket handshake was not finished in time")]
     Handshake,
@@ -101,6 +104,7 @@ impl CloseReason {
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
+            Self::Shutdown => 1001,
             Self::Full => 1013,
             Self::TooLong => 1009,
             Self::Handshake | Self::Stalled | Self::Overrun => 1008,

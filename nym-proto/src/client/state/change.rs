@@ -45,7 +45,7 @@ impl Change {
     /// The registration that this change keeps, if it keeps one: for a shell that shows it.
     #[must_use]
     pub fn registration(&self) -> Option<Registration> {
-        match codec::decode(&self.key, self.value()?)? {
+        match codec::decode(&self.key, self.value()?, &mut codec::Recipients::default())? {
             (_, Entry::Registration(registration)) => Some(registration),
             _ => None,
         }

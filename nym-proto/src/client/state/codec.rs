@@ -7,6 +7,8 @@
 //!
 //! An entry of another version is not understood, and kept as it is for whoever does.
 
+use std::collections::BTreeMap;
+
 use zeroize::Zeroizing;
 
 use super::super::Registration;
@@ -117,8 +119,28 @@ pub(super) fn encode(written_at: UnixTime, entry: &Entry) -> Change {
     Change::put(key, out)
 }
 
+/// The recipients read so far: many entries name the same few, and to check the keys of one takes
+/// longer than to read all the rest.
+#[derive(Default)]
+pub(super) struct Recipients(BTreeMap<[u8; Recipient::SIZE], Recipient>);
+
+impl Recipients {
+    fn read(&mut self, bytes: &[u8; Recipient::SIZE]) -> Option<Recipient> {
+        if let Some(known) = self.0.get(bytes) {
+            return Some(*known);
+        }
+        let recipient = Recipient::from_bytes(bytes).ok()?;
+        self.0.insert(*bytes, recipient);
+        Some(recipient)
+    }
+}
+
 /// `None`: damaged, or written by another version.
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<(UnixTime, Entry)> {
+pub(super) fn decode(
+    key: &[u8],
+    value: &[u8],
+    recipients: &mut Recipients,
+) -> Option<(UnixTime, Entry)> {
     let (checked, found) = value.split_last_chunk::<CHECK_LEN>()?;
     let (&[VERSION], rest) = checked.split_first_chunk::<1>()? else {
         return None;
@@ -131,8 +153,8 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<(UnixTime, Entry)> {
     let (&kind, name) = key.split_first()?;
     let entry = match kind {
         REGISTRATION => registration(name, content),
-        CONTACT => contact(name, content),
-        REPLY_KEY => reply_key(content),
+        CONTACT => contact(name, content, recipients),
+        REPLY_KEY => reply_key(content, recipients),
         PEER => peer(name, content),
         SURB => surb(name, content),
         FINISHED => finished(name, content),
@@ -150,22 +172,22 @@ fn registration(name: &[u8], content: &[u8]) -> Option<Entry> {
     }))
 }
 
-fn contact(name: &[u8], content: &[u8]) -> Option<Entry> {
+fn contact(name: &[u8], content: &[u8], recipients: &mut Recipients) -> Option<Entry> {
     let (recipient, rest) = content.split_first_chunk::<{ Recipient::SIZE }>()?;
     Some(Entry::Contact {
         conversation: u64::from_be_bytes(name.try_into().ok()?),
-        recipient: Recipient::from_bytes(recipient).ok()?,
+        recipient: recipients.read(recipient)?,
         tag: tag(rest)?,
     })
 }
 
-fn reply_key(content: &[u8]) -> Option<Entry> {
+fn reply_key(content: &[u8], recipients: &mut Recipients) -> Option<Entry> {
     let (key, rest) = content.split_first_chunk::<{ ReplyKey::SIZE }>()?;
     let (recipient, rest) = rest.split_first_chunk::<{ Recipient::SIZE }>()?;
     let (conversation, rotation) = rest.split_first_chunk()?;
     Some(Entry::ReplyKey {
         key: ReplyKey::from_bytes(*key),
-        recipient: Recipient::from_bytes(recipient).ok()?,
+        recipient: recipients.read(recipient)?,
         conversation: u64::from_be_bytes(*conversation),
         rotation: u32::from_be_bytes(rotation.try_into().ok()?),
     })

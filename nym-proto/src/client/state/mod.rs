@@ -54,9 +54,9 @@ impl State {
     /// any order. Entries that are damaged or of an unknown kind are skipped and counted.
     #[must_use]
     pub fn load<K: AsRef<[u8]>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
-        let mut state = Self::new();
+        let (mut state, mut recipients) = (Self::new(), codec::Recipients::default());
         for (key, value) in entries {
-            match codec::decode(key.as_ref(), value.as_ref()) {
+            match codec::decode(key.as_ref(), value.as_ref(), &mut recipients) {
                 Some((written_at, entry)) => {
                     state.entries.insert(entry.key(), (written_at, entry));
                 }

@@ -35,6 +35,10 @@ use std::pin::Pin;
 
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
+/// How gateways and directories are reached.
+pub use nym_shell::net::{
+    BadProxy, BadProxyReason, CaFileError, NetError, NetOptions, Proxy, ProxyUrl, Trust,
+};
 pub use nym_shell::{
     Closed, ConnectError, Events, FileStore, Handle as Client, LaneUsage, OpenError, Options,
     Queue, Receipt, SendError, SendOptions, SharedStore, Store, generate_identity,
@@ -65,7 +69,7 @@ pub async fn connect_on(
     spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
 ) -> Result<Client, ConnectError> {
     let (starting, driver) = nym_shell::start(config, identity, &options)?;
-    spawn(Box::pin(run::run(driver, options.dial_timeout)?));
+    spawn(Box::pin(run::run(driver, &options.net)?));
     let ready = async { Some(starting.ready().await) };
     let late = async {
         smol::Timer::after(options.connect_timeout).await;

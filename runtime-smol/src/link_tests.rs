@@ -6,8 +6,8 @@ use async_tungstenite::accept_async;
 use bytes::Bytes;
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::pki_types::PrivateKeyDer;
-use futures_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
-use nym_shell::net::{MESSAGE_BYTES_MAX, tls_config};
+use futures_rustls::rustls::{self, ServerConfig};
+use nym_shell::net::{Edge, MESSAGE_BYTES_MAX, NetOptions, Proxy, Trust};
 use smol::future::FutureExt as _;
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use smol::net::{TcpListener, TcpStream};
@@ -133,18 +133,17 @@ fn dialing_tries_one_url_after_the_other_and_names_each_failure() {
         // accepts and says nothing
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent_url = format!("wss://{}/", silent.local_addr().unwrap());
-        let tls = || tls_config().unwrap();
-        let timeout = Duration::from_millis(200);
+        let edge = edge(built_in(), Duration::from_millis(200));
 
         let urls = vec!["nonsense".to_owned(), silent_url.clone(), good];
-        let (dialed, accepted) = smol::future::zip(dial(urls, tls(), timeout), async {
+        let (dialed, accepted) = smol::future::zip(dial(urls, edge.clone()), async {
             accept_async(listener.accept().await.unwrap().0).await
         })
         .await;
         assert!(dialed.is_ok() && accepted.is_ok());
 
         let urls = vec!["nonsense".to_owned(), silent_url.clone()];
-        let error = dial(urls, tls(), timeout).await.map(|_| ()).unwrap_err();
+        let error = dial(urls, edge).await.map(|_| ()).unwrap_err();
         assert!(error.contains("nonsense") && error.contains(&silent_url), "{error}");
     });
 }
@@ -160,8 +159,7 @@ fn a_server_that_is_none_of_websocket_is_refused() {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             stream
         };
-        let tls = tls_config().unwrap();
-        let dialing = dial(vec![url], Arc::clone(&tls), Duration::from_secs(5));
+        let dialing = dial(vec![url], edge(built_in(), Duration::from_secs(5)));
         let (dialed, _stream) = smol::future::zip(dialing, server).await;
         assert!(dialed.map(|_| ()).unwrap_err().contains("200"));
     });
@@ -170,14 +168,14 @@ fn a_server_that_is_none_of_websocket_is_refused() {
 #[test]
 fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
     smol::block_on(async {
-        let (server_tls, client_tls) = tls_pair();
+        let timeout = Duration::from_secs(5);
+        let (server_tls, trusting) = tls_pair(timeout);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let urls = vec![format!("wss://localhost:{port}/")];
-        let timeout = Duration::from_secs(5);
         let acceptor = TlsAcceptor::from(server_tls);
 
-        let (dialed, server) = smol::future::zip(dial(urls.clone(), client_tls, timeout), async {
+        let (dialed, server) = smol::future::zip(dial(urls.clone(), trusting), async {
             let stream = listener.accept().await.unwrap().0;
             accept_async(acceptor.accept(stream).await.unwrap()).await
         })
@@ -192,7 +190,7 @@ fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
         };
         assert_eq!(next(&mut link).or(echo).await, LinkEvent::Frame(frame));
 
-        let stranger = dial(urls, tls_config().unwrap(), timeout);
+        let stranger = dial(urls, edge(built_in(), timeout));
         let (dialed, _) = smol::future::zip(stranger, async {
             acceptor.accept(listener.accept().await.unwrap().0).await
         })
@@ -205,7 +203,7 @@ fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
 async fn connected() -> (Link, Server) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let dialing = dial(vec![url], tls_config().unwrap(), Duration::from_secs(5));
+    let dialing = dial(vec![url], edge(built_in(), Duration::from_secs(5)));
     let (socket, server) = smol::future::zip(dialing, async {
         accept_async(listener.accept().await.unwrap().0).await
     })
@@ -228,24 +226,31 @@ async fn with<T>(link: &mut Link, other: impl Future<Output = T>) -> T {
     other.or(run).await
 }
 
-/// TLS settings of a server named `localhost`, and of a client that trusts it.
-fn tls_pair() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+/// TLS settings of a server named `localhost`, and a way to it for a client that trusts it.
+fn tls_pair(timeout: Duration) -> (Arc<ServerConfig>, Edge) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = std::env::temp_dir().join(format!("nym-link-smol-{}.pem", std::process::id()));
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    let edge = edge(Trust::Only(file.clone()), timeout);
+    std::fs::remove_file(file).unwrap();
     let cert = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider.clone())
+    let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![cert.clone()], key)
+        .with_single_cert(vec![cert], key)
         .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(cert).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
+    (Arc::new(server), edge)
+}
+
+fn edge(trust: Trust, timeout: Duration) -> Edge {
+    let options =
+        NetOptions { trust, proxy: Proxy::Direct, dial_timeout: timeout, ..NetOptions::default() };
+    Edge::new(&options).unwrap()
+}
+
+fn built_in() -> Trust {
+    Trust::BuiltIn { extra: None }
 }

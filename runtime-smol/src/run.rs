@@ -2,14 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use futures_rustls::rustls::ClientConfig;
 use nym_proto::client::{ConnectionId, Event, FetchError, FetchId};
-use nym_shell::net::{Fetcher, Flow, tls_config};
+use nym_shell::net::{Edge, Fetcher, Flow, NetOptions};
 use nym_shell::{Clock, ConnectError, Driver, Io};
 use smol::Timer;
 
@@ -22,17 +20,17 @@ const ROUNDS_MAX: usize = 64;
 /// Runs a client until it has stopped.
 pub(crate) fn run(
     driver: Driver,
-    dial_timeout: Duration,
-) -> Result<impl Future<Output = ()> + Send, ConnectError> {
+    options: &NetOptions,
+) -> Result<impl Future<Output = ()> + Send + use<>, ConnectError> {
+    let edge = Edge::new(options)?;
     let mut runner = Runner {
         link: None,
         dialing: None,
         fetches: Vec::new(),
         timer: Timer::never(),
         timer_at: None,
-        tls: tls_config()?,
-        dial_timeout,
-        fetcher: Fetcher::default(),
+        fetcher: edge.fetcher(),
+        edge,
         driver,
     };
     Ok(async move { poll_fn(|cx| runner.poll(cx)).await })
@@ -49,8 +47,7 @@ struct Runner {
     fetches: Vec<(FetchId, Pending<Result<Bytes, FetchError>>)>,
     timer: Timer,
     timer_at: Option<Instant>,
-    tls: Arc<ClientConfig>,
-    dial_timeout: Duration,
+    edge: Edge,
     fetcher: Fetcher,
     driver: Driver,
 }
@@ -87,7 +84,7 @@ impl Runner {
         match io {
             Io::Connect { connection, urls } => {
                 self.disconnect(cx);
-                let dialing = dial(urls, self.tls.clone(), self.dial_timeout);
+                let dialing = dial(urls, self.edge.clone());
                 self.dialing = Some((connection, Box::pin(dialing)));
             }
             Io::Write { connection, frame } => {

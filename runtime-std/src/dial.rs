@@ -1,35 +1,24 @@
 //! From URLs to an open WebSocket, blocking, in a helper thread.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use nym_shell::net::{Endpoint, websocket_config};
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use nym_shell::net::{DialError, Edge, Endpoint, TimedStream, websocket_config};
+use rustls::{ClientConnection, StreamOwned};
 use tracing::debug;
-use tungstenite::HandshakeError;
-
-/// A longer time limit counts as this one; the sum of a longer one and now may not exist.
-const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+use tungstenite::{Error, HandshakeError};
 
 /// An open WebSocket.
 pub(crate) type WebSocket = tungstenite::WebSocket<Transport>;
 
-/// Opens a WebSocket to the first URL that can be reached, each within `timeout`. The error says
-/// what is wrong with each.
-pub(crate) fn dial(
-    urls: Vec<String>,
-    tls: Arc<ClientConfig>,
-    timeout: Duration,
-) -> Result<WebSocket, String> {
+/// Opens a WebSocket to the first URL that can be reached. The error says what is wrong with each.
+pub(crate) fn dial(urls: Vec<String>, edge: &Edge) -> Result<WebSocket, String> {
     let mut failures = Vec::new();
     for url in urls {
-        match dial_one(&url, tls.clone(), Instant::now() + timeout.min(TIMEOUT_MAX)) {
+        match dial_one(&url, edge) {
             Ok(socket) => return Ok(socket),
-            Err(reason) => {
-                debug!(url, reason, "cannot connect");
-                failures.push(format!("{url}: {reason}"));
+            Err(error) => {
+                debug!(url, %error, "cannot connect");
+                failures.push(format!("{url}: {error}"));
             }
         }
     }
@@ -39,42 +28,23 @@ pub(crate) fn dial(
     Err(failures.join("; "))
 }
 
-fn dial_one(url: &str, tls: Arc<ClientConfig>, deadline: Instant) -> Result<WebSocket, String> {
-    let endpoint = Endpoint::parse(url).map_err(|e| e.to_string())?;
-    let stream = connect(&endpoint, deadline).map_err(|e| e.to_string())?;
-    stream.set_nodelay(true).map_err(|e| e.to_string())?;
-    let tcp = Tcp::Dialing { stream, deadline };
+fn dial_one(url: &str, edge: &Edge) -> Result<WebSocket, DialError> {
+    let deadline = edge.dial_deadline();
+    let endpoint = Endpoint::parse(url)?;
+    let stream = edge.connect(&endpoint, deadline)?;
     let transport = match endpoint.tls {
-        None => Transport::Plain(tcp),
+        None => Transport::Plain(Tcp::Dialing(stream)),
         Some(name) => {
-            let session = ClientConnection::new(tls, name).map_err(|e| format!("TLS: {e}"))?;
-            Transport::Tls(Box::new(StreamOwned::new(session, tcp)))
+            let (session, stream) = edge.secure(name, stream)?.into_parts();
+            Transport::Tls(Box::new(StreamOwned::new(session, Tcp::Dialing(stream))))
         }
     };
     match tungstenite::client::client_with_config(url, transport, Some(websocket_config())) {
         Ok((socket, _)) => Ok(socket),
-        Err(HandshakeError::Failure(error)) => Err(format!("WebSocket: {error}")),
-        Err(HandshakeError::Interrupted(_)) => Err("no answer in time".to_owned()),
-    }
-}
-
-fn connect(endpoint: &Endpoint, deadline: Instant) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
-    for address in (endpoint.host.as_str(), endpoint.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left(deadline)?) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        Err(io::Error::new(ErrorKind::TimedOut, "no answer in time"))
-    } else {
-        Ok(left)
+        Err(HandshakeError::Failure(Error::Io(error))) => Err(DialError::Io(error)),
+        Err(HandshakeError::Failure(error)) => Err(DialError::WebSocket(error.to_string())),
+        // a connection with a deadline does not ask to be tried again
+        Err(HandshakeError::Interrupted(_)) => Err(DialError::Io(deadline.missed())),
     }
 }
 
@@ -121,20 +91,21 @@ impl Write for Transport {
 
 /// A TCP connection, first blocking with a deadline, then non-blocking.
 pub(crate) enum Tcp {
-    Dialing { stream: TcpStream, deadline: Instant },
+    Dialing(TimedStream),
     Polled(mio::net::TcpStream),
 }
 
 impl Tcp {
     /// Makes the connection non-blocking.
     pub(crate) fn polled(&mut self) -> io::Result<&mut mio::net::TcpStream> {
-        if let Self::Dialing { stream, .. } = self {
+        if let Self::Dialing(stream) = self {
+            let stream = stream.try_clone_unlimited()?;
             stream.set_nonblocking(true)?;
-            *self = Self::Polled(mio::net::TcpStream::from_std(stream.try_clone()?));
+            *self = Self::Polled(mio::net::TcpStream::from_std(stream));
         }
         match self {
             Self::Polled(stream) => Ok(stream),
-            Self::Dialing { .. } => Err(ErrorKind::Unsupported.into()),
+            Self::Dialing(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -142,10 +113,7 @@ impl Tcp {
 impl Read for Tcp {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Dialing { stream, deadline } => {
-                stream.set_read_timeout(Some(left(*deadline)?))?;
-                stream.read(buf)
-            }
+            Self::Dialing(stream) => stream.read(buf),
             Self::Polled(stream) => stream.read(buf),
         }
     }
@@ -154,10 +122,7 @@ impl Read for Tcp {
 impl Write for Tcp {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Dialing { stream, deadline } => {
-                stream.set_write_timeout(Some(left(*deadline)?))?;
-                stream.write(buf)
-            }
+            Self::Dialing(stream) => stream.write(buf),
             Self::Polled(stream) => stream.write(buf),
         }
     }

@@ -36,6 +36,10 @@ use std::time::Instant;
 pub use client::{Client, Events, Queue, Receipt};
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
+/// How gateways and directories are reached.
+pub use nym_shell::net::{
+    BadProxy, BadProxyReason, CaFileError, NetError, NetOptions, Proxy, ProxyUrl, Trust,
+};
 pub use nym_shell::{
     Closed, ConnectError, FileStore, LaneUsage, OpenError, Options, SendError, SendOptions,
     SharedStore, Store, generate_identity,
@@ -50,7 +54,7 @@ pub fn connect(
     options: Options,
 ) -> Result<Client, ConnectError> {
     let (starting, driver) = nym_shell::start(config, identity, &options)?;
-    let runner = run::Runner::new(driver, options.dial_timeout)?;
+    let runner = run::Runner::new(driver, &options.net)?;
     thread::Builder::new()
         .name("nym-client".to_owned())
         .spawn(move || runner.run())

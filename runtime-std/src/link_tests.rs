@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::{Events, Poll};
-use nym_shell::net::{MESSAGE_BYTES_MAX, tls_config};
+use nym_shell::net::{Edge, MESSAGE_BYTES_MAX, NetOptions, Proxy, Trust};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::Message;
 
 use super::*;
@@ -109,15 +109,15 @@ fn dialing_tries_one_url_after_the_other_and_names_each_failure() {
     // accepts and says nothing
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_url = format!("wss://{}/", silent.local_addr().unwrap());
-    let timeout = Duration::from_millis(200);
+    let edge = edge(built_in(), Duration::from_millis(200));
 
     let accepting = thread::spawn(move || accept(&listener));
     let urls = vec!["nonsense".to_owned(), silent_url.clone(), good];
-    assert!(dial(urls, tls_config().unwrap(), timeout).is_ok());
+    assert!(dial(urls, &edge).is_ok());
     accepting.join().unwrap();
 
     let urls = vec!["nonsense".to_owned(), silent_url.clone()];
-    let error = dial(urls, tls_config().unwrap(), timeout).map(|_| ());
+    let error = dial(urls, &edge).map(|_| ());
     let error = error.unwrap_err();
     assert!(error.contains("nonsense") && error.contains(&silent_url), "{error}");
 }
@@ -134,19 +134,19 @@ fn a_server_that_drips_does_not_hold_the_dialer() {
         }
     });
     let start = Instant::now();
-    let timeout = Duration::from_millis(300);
-    assert!(dial(vec![url], tls_config().unwrap(), timeout).is_err());
+    let edge = edge(built_in(), Duration::from_millis(300));
+    assert!(dial(vec![url], &edge).is_err());
     assert!(start.elapsed() < Duration::from_secs(5));
     dripping.join().unwrap();
 }
 
 #[test]
 fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
-    let (server_tls, client_tls) = tls_pair();
+    let timeout = Duration::from_secs(5);
+    let (server_tls, trusting) = tls_pair(timeout);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let urls = vec![format!("wss://localhost:{port}/")];
-    let timeout = Duration::from_secs(5);
     let echoing = thread::spawn(move || {
         let secure = || {
             let session = ServerConnection::new(server_tls.clone()).unwrap();
@@ -158,12 +158,12 @@ fn a_secure_link_carries_frames_and_trusts_only_its_roots() {
         assert!(tungstenite::accept(secure()).is_err());
     });
 
-    let mut rig = Rig::new(dial(urls.clone(), client_tls, timeout).unwrap());
+    let mut rig = Rig::new(dial(urls.clone(), &trusting).unwrap());
     let frame = WsFrame::Binary(vec![5; 100_000].into());
     rig.link.push(frame.clone()).unwrap();
     assert_eq!(rig.next(), LinkEvent::Frame(frame));
 
-    let stranger = dial(urls, tls_config().unwrap(), timeout);
+    let stranger = dial(urls, &edge(built_in(), timeout));
     let error = stranger.map(|_| ()).unwrap_err();
     assert!(error.contains("certificate"), "{error}");
     echoing.join().unwrap();
@@ -203,8 +203,7 @@ fn connected() -> (Rig, Server) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let accepting = thread::spawn(move || accept(&listener));
-    let tls = tls_config().unwrap();
-    let socket = dial(vec![url], tls, Duration::from_secs(5)).unwrap();
+    let socket = dial(vec![url], &edge(built_in(), Duration::from_secs(5))).unwrap();
     (Rig::new(socket), accepting.join().unwrap())
 }
 
@@ -212,24 +211,31 @@ fn accept(listener: &TcpListener) -> Server {
     tungstenite::accept(listener.accept().unwrap().0).unwrap()
 }
 
-/// TLS settings of a server named `localhost`, and of a client that trusts it.
-fn tls_pair() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+/// TLS settings of a server named `localhost`, and a way to it for a client that trusts it.
+fn tls_pair(timeout: Duration) -> (Arc<ServerConfig>, Edge) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = std::env::temp_dir().join(format!("nym-link-std-{}.pem", std::process::id()));
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    let edge = edge(Trust::Only(file.clone()), timeout);
+    std::fs::remove_file(file).unwrap();
     let cert = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider.clone())
+    let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![cert.clone()], key)
+        .with_single_cert(vec![cert], key)
         .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(cert).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
+    (Arc::new(server), edge)
+}
+
+fn edge(trust: Trust, timeout: Duration) -> Edge {
+    let options =
+        NetOptions { trust, proxy: Proxy::Direct, dial_timeout: timeout, ..NetOptions::default() };
+    Edge::new(&options).unwrap()
+}
+
+fn built_in() -> Trust {
+    Trust::BuiltIn { extra: None }
 }

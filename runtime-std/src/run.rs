@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mio::{Events, Token};
 use nym_proto::client::{ConnectionId, Event, FetchError, FetchId};
-use nym_shell::net::{Fetcher, Flow, tls_config};
+use nym_shell::net::{Edge, Fetcher, Flow, NetOptions};
 use nym_shell::{Clock, ConnectError, Driver, Io};
-use rustls::ClientConfig;
 use tracing::error;
 
 use crate::dial::{WebSocket, dial};
@@ -34,8 +33,7 @@ pub(crate) struct Runner {
     helpers: Sender<Done>,
     poll: mio::Poll,
     waker: Waker,
-    tls: Arc<ClientConfig>,
-    dial_timeout: Duration,
+    edge: Edge,
     fetcher: Fetcher,
     driver: Driver,
 }
@@ -56,7 +54,8 @@ impl Wake for WakePoll {
 }
 
 impl Runner {
-    pub(crate) fn new(driver: Driver, dial_timeout: Duration) -> Result<Self, ConnectError> {
+    pub(crate) fn new(driver: Driver, options: &NetOptions) -> Result<Self, ConnectError> {
+        let edge = Edge::new(options)?;
         let poll = mio::Poll::new().map_err(|e| ConnectError::Start(e.to_string()))?;
         let waker = mio::Waker::new(poll.registry(), WAKE)
             .map_err(|e| ConnectError::Start(e.to_string()))?;
@@ -68,9 +67,8 @@ impl Runner {
             helpers,
             poll,
             waker: Waker::from(Arc::new(WakePoll(waker))),
-            tls: tls_config()?,
-            dial_timeout,
-            fetcher: Fetcher::default(),
+            fetcher: edge.fetcher(),
+            edge,
             driver,
         })
     }
@@ -107,8 +105,8 @@ impl Runner {
             Io::Connect { connection, urls } => {
                 self.disconnect();
                 self.dialing = Some(connection);
-                let (tls, timeout) = (self.tls.clone(), self.dial_timeout);
-                self.help(move || Done::Dialed(connection, dial(urls, tls, timeout).map(Box::new)));
+                let edge = self.edge.clone();
+                self.help(move || Done::Dialed(connection, dial(urls, &edge).map(Box::new)));
             }
             Io::Write { connection, frame } => {
                 if let Some(link) = self.link.as_mut().filter(|l| l.connection == connection)

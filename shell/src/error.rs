@@ -51,6 +51,10 @@ pub enum ConnectError {
     /// The operating system gave no thread, poller or TLS settings.
     #[error("cannot start the client: {0}")]
     Start(String),
+    /// The settings of how gateways and directories are reached cannot be used.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    Net(#[from] crate::net::NetError),
     /// The client gave up.
     #[error(transparent)]
     Stopped(StopReason),

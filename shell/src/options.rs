@@ -9,6 +9,8 @@ use nym_proto::identity::Identity;
 use zeroize::Zeroizing;
 
 use crate::error::ConnectError;
+#[cfg(feature = "net")]
+use crate::net::NetOptions;
 use crate::store::SharedStore;
 
 /// Settings of the shell around a client. What concerns the protocol is in
@@ -20,9 +22,9 @@ pub struct Options {
     pub seed: Option<[u8; 32]>,
     /// How long connecting may take from the start to the first established session.
     pub connect_timeout: Duration,
-    /// How long one attempt to reach one URL of a gateway may take, from name resolution to the end
-    /// of the WebSocket upgrade.
-    pub dial_timeout: Duration,
+    /// How gateways and directories are reached.
+    #[cfg(feature = "net")]
+    pub net: NetOptions,
     /// Messages of one lane waiting to be handed to the core, in order. Their senders wait with them;
     /// further senders wait without an order. At most [`QUEUE_MAX`](Self::QUEUE_MAX).
     pub send_queue: usize,
@@ -38,7 +40,8 @@ impl Default for Options {
         Self {
             seed: None,
             connect_timeout: Duration::from_secs(60),
-            dial_timeout: Duration::from_secs(10),
+            #[cfg(feature = "net")]
+            net: NetOptions::default(),
             send_queue: 16,
             store: None,
             event_queue: 256,
@@ -48,10 +51,13 @@ impl Default for Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        let mut shown = f.debug_struct("Options");
+        shown
             .field("seed", &self.seed.map(|_| "<redacted>"))
-            .field("connect_timeout", &self.connect_timeout)
-            .field("dial_timeout", &self.dial_timeout)
+            .field("connect_timeout", &self.connect_timeout);
+        #[cfg(feature = "net")]
+        shown.field("net", &self.net);
+        shown
             .field("store", &self.store)
             .field("send_queue", &self.send_queue)
             .field("event_queue", &self.event_queue)

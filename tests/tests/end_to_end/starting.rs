@@ -133,7 +133,7 @@ fn absurd_settings_of_the_shell_do_no_harm(cast: &Cast) {
     {
         let mut options = stage.options(n as u8);
         options.connect_timeout = time;
-        options.dial_timeout = time;
+        options.net.dial_timeout = time;
         options.send_queue = queue;
         options.event_queue = queue;
         let (runtime, config) = (cast.alice, stage.config(ALICE));

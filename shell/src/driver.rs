@@ -28,6 +28,10 @@ use crate::waiting::Waiting;
 /// runtime looks at its sockets at least this often.
 const STEPS_MAX: usize = 32;
 
+/// Ticks after which a command has its turn, though further ticks may be due. A machine that is too slow
+/// for its schedule would otherwise never hear its application, not even that it is to stop.
+const TICKS_IN_A_ROW_MAX: usize = 4;
+
 /// Something a runtime has to do. Mirrors the actions of the core that concern the outside; what
 /// they ask for is described there.
 #[derive(Clone, PartialEq, Debug)]
@@ -74,6 +78,7 @@ pub struct Driver<M = Client> {
     ready: Option<Sender<Result<Recipient, StopReason>>>,
     outcomes: BTreeMap<MessageId, Sender<Outcome>>,
     waiting: Waiting,
+    ticks_in_a_row: usize,
     /// All handles are gone.
     is_abandoned: bool,
     /// The snapshot is older than the machine.
@@ -114,6 +119,7 @@ impl<M: Machine> Driver<M> {
             ready: Some(queues.ready),
             outcomes: BTreeMap::new(),
             waiting: Waiting::new(waiting_max),
+            ticks_in_a_row: 0,
             is_abandoned: false,
             is_stale: true,
             is_stopped: false,
@@ -146,7 +152,7 @@ impl<M: Machine> Driver<M> {
             if self.is_stopped {
                 return Poll::Ready(None);
             }
-            if !self.tick() && !self.poll_control(cx) && !self.poll_submitted(cx) {
+            if !self.step(cx) {
                 return Poll::Pending;
             }
         }
@@ -158,6 +164,16 @@ impl<M: Machine> Driver<M> {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.clock.platform(self.machine.next_deadline()?.at)
+    }
+
+    /// Gives the core one tick or one command. False if there is neither.
+    fn step(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.ticks_in_a_row < TICKS_IN_A_ROW_MAX && self.tick() {
+            self.ticks_in_a_row += 1;
+            return true;
+        }
+        self.ticks_in_a_row = 0;
+        self.poll_control(cx) || self.poll_submitted(cx) || self.tick()
     }
 
     /// Gives the core a tick if its deadline has come.

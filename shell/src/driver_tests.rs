@@ -326,6 +326,17 @@ fn a_due_deadline_becomes_a_tick_and_a_core_that_is_always_due_cannot_hold_the_r
 }
 
 #[test]
+fn a_core_that_is_always_due_does_not_keep_commands_waiting() {
+    let mut rig = Rig::ready();
+    rig.script().deadline = Some(CoreInstant::START);
+    let lane = Lane::default();
+    block_on(rig.handle.close_lane(lane)).unwrap();
+    assert_eq!(rig.poll(), Poll::Pending);
+    assert!(rig.saw(&Event::CloseLane(lane)));
+    assert!(rig.saw(&Event::Tick));
+}
+
+#[test]
 fn what_concerns_the_outside_is_handed_to_the_runtime_in_order() {
     let mut rig = Rig::ready();
     let connection = ConnectionId(3);

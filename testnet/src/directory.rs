@@ -33,6 +33,8 @@ pub struct ListedNode {
     pub mix_address: SocketAddr,
     /// Port on which it takes clients, on the same IP address.
     pub ws_port: Option<u16>,
+    /// Name and port under which it takes clients over TLS.
+    pub wss: Option<(String, u16)>,
 }
 
 impl ListedNode {
@@ -46,6 +48,7 @@ impl ListedNode {
             sphinx: plan.sphinx.clone(),
             mix_address,
             ws_port,
+            wss: None,
         }
     }
 }
@@ -93,6 +96,15 @@ impl Directory {
         let rotation = epochs.rotation_of(epochs.epoch);
         let nodes = describe(&listed, rotation);
         Self { listed, rewarded, epochs, nodes, rotation }
+    }
+
+    /// Tells from now on that a node takes clients over TLS under this name and port. An unknown
+    /// node is not told of.
+    pub fn announce_wss(&mut self, id: &IdentityKey, hostname: &str, port: u16) {
+        for node in self.listed.iter_mut().filter(|node| node.identity == *id) {
+            node.wss = Some((hostname.to_owned(), port));
+        }
+        self.nodes = describe(&self.listed, self.rotation);
     }
 
     /// The whole network as it is at `now`.
@@ -213,10 +225,10 @@ fn describe(listed: &[ListedNode], rotation: u32) -> Vec<Node> {
         sphinx_key: node.sphinx.public(rotation),
         mix_host: node.mix_address.into(),
         entry: node.ws_port.map(|ws_port| Entry {
-            hostname: None,
+            hostname: node.wss.as_ref().map(|(name, _)| name.clone()),
             ip_addresses: vec![node.mix_address.ip()],
             ws_port,
-            wss_port: None,
+            wss_port: node.wss.as_ref().map(|&(_, port)| port),
         }),
         roles: SupportedRoles {
             mixnode: matches!(node.role, NodeRole::Mix(_)),
@@ -244,6 +256,7 @@ fn error(status: u16, message: &str) -> Response {
 mod tests {
     use core::time::Duration;
 
+    use nym_proto::topology::TlsPolicy;
     use nym_proto::topology::directory::{NextPage, Pages, assemble, page_path};
 
     use super::*;
@@ -322,6 +335,20 @@ mod tests {
         let epoch = page(&mut directory, ALL_NODES, 0).metadata.absolute_epoch_id;
         let empty = page(&mut directory, &format!("{ALL_NODES}?epoch_id={epoch}"), 0);
         assert_eq!((empty.metadata.status, empty.nodes.len()), (Status::NoUpdates, 0));
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_told_of_once_it_is_announced() {
+        let mut directory = directory();
+        let id = page(&mut directory, ENTRY_GATEWAYS, 0).nodes[0].identity;
+        directory.announce_wss(&id, "gateway.example", 9001);
+        // also with the keys of the next rotation
+        for secs in [0, 40] {
+            let nodes = page(&mut directory, ENTRY_GATEWAYS, secs).nodes;
+            let urls = |at: usize| nodes[at].entry.clone().unwrap().urls(TlsPolicy::Require);
+            assert_eq!(urls(0), ["wss://gateway.example:9001"]);
+            assert!(urls(1).is_empty());
+        }
     }
 
     #[test]

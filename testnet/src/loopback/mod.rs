@@ -202,6 +202,15 @@ impl Loopback {
         self.mixes.clone()
     }
 
+    /// Lets the directory tell that a gateway takes clients over TLS under this name and port, where
+    /// somebody else takes them and passes on what they say.
+    pub fn announce_wss(&self, index: usize, hostname: &str, port: u16) {
+        if let Some(gateway) = self.gateways.get(index) {
+            let mut directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+            directory.announce_wss(&gateway.identity, hostname, port);
+        }
+    }
+
     /// Stops a gateway: its sockets are closed, its connections are cut.
     pub fn stop_gateway(&self, index: usize) {
         self.ask(|reply| Command::StopGateway { index, reply });

@@ -1,9 +1,12 @@
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use super::*;
-use crate::net::{NetOptions, Proxy};
+use crate::net::{NetOptions, Proxy, Trust};
 
 #[test]
 fn a_document_is_fetched_and_the_client_names_itself() {
@@ -53,4 +56,77 @@ fn serve(status: &str, body: Vec<u8>) -> (String, thread::JoinHandle<String>) {
 fn fetcher() -> Fetcher {
     let options = NetOptions { proxy: Proxy::Direct, ..NetOptions::default() };
     Edge::new(&options).unwrap().fetcher()
+}
+
+#[test]
+fn a_document_that_hangs_at_any_stage_ends_by_the_time_limit() {
+    let talks: [&[u8]; 4] = [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbeginning",
+    ];
+    for head in talks {
+        for drip in [b"".as_slice(), b"x"] {
+            let (address, talking) = dripping(head, drip);
+            for scheme in ["http", "https"] {
+                let url = format!("{scheme}://{address}/x");
+                let start = Instant::now();
+                let error = limited(Duration::from_millis(250)).get(&url).unwrap_err().to_string();
+                assert!(start.elapsed() < Duration::from_secs(20), "{head:?} {drip:?} {scheme}");
+                // what is no TLS may be noticed before the time is over
+                let is_late = error.contains("no answer within 250ms");
+                assert!(is_late || scheme == "https", "{error}");
+                assert!(error.contains(&url), "{error}");
+            }
+            talking.store(false, Ordering::Release);
+        }
+    }
+}
+
+#[test]
+fn redirects_in_circles_have_an_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let answer = format!("HTTP/1.1 302 Found\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let error = fetcher().get(&url).unwrap_err().to_string();
+    assert!(error.contains("redirects"), "{error}");
+}
+
+fn limited(timeout: Duration) -> Fetcher {
+    let options = NetOptions {
+        proxy: Proxy::Direct,
+        trust: Trust::BuiltIn { extra: None },
+        fetch_timeout: timeout,
+        ..NetOptions::default()
+    };
+    Edge::new(&options).unwrap().fetcher()
+}
+
+/// Sends `head` on each connection and then `drip` again and again, until told to stop.
+fn dripping(head: &'static [u8], drip: &'static [u8]) -> (SocketAddr, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let talking = Arc::new(AtomicBool::new(true));
+    let goes_on = Arc::clone(&talking);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut stream), goes_on) = (stream, Arc::clone(&goes_on)) else { return };
+            thread::spawn(move || {
+                let mut sent = stream.write_all(head);
+                while sent.is_ok() && goes_on.load(Ordering::Acquire) {
+                    thread::sleep(Duration::from_millis(20));
+                    sent = stream.write_all(drip);
+                }
+            });
+        }
+    });
+    (address, talking)
 }

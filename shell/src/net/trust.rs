@@ -121,6 +121,9 @@ fn tls_reason(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
             "the certificate is from an authority that is not trusted"
         }
+        rustls::Error::InvalidCertificate(Bad::BadSignature) => {
+            "the certificate is not signed by the authority it names"
+        }
         rustls::Error::InvalidMessage(_) => "the other side does not speak TLS",
         error => return error.to_string(),
     };

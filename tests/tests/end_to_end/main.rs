@@ -1,16 +1,7 @@
 //! Both runtimes against a network on real sockets. Every scenario runs unchanged over each.
 
-/// Makes each scenario a test on either runtime.
-macro_rules! over_both_runtimes {
-    ($($scenario:ident),* $(,)?) => {
-        mod on_std {
-            $(#[test] fn $scenario() { super::$scenario(&tests::Cast::STD); })*
-        }
-        mod on_smol {
-            $(#[test] fn $scenario() { super::$scenario(&tests::Cast::SMOL); })*
-        }
-    };
-}
+#[macro_use]
+extern crate tests;
 
 /// Makes each scenario a test of one runtime talking to the other.
 macro_rules! between_runtimes {

@@ -45,6 +45,9 @@ impl Change {
     /// The registration that this change keeps, if it keeps one: for a shell that shows it.
     #[must_use]
     pub fn registration(&self) -> Option<Registration> {
+        if *self.key.first()? != codec::REGISTRATION {
+            return None;
+        }
         match codec::decode(&self.key, self.value()?, &mut codec::Recipients::default())? {
             (_, Entry::Registration(registration)) => Some(registration),
             _ => None,

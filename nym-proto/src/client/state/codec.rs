@@ -26,7 +26,7 @@ const CHECK_LEN: usize = 8;
 /// More than the content of most entries takes.
 const CONTENT_MAX: usize = 160;
 
-const REGISTRATION: u8 = 1;
+pub(super) const REGISTRATION: u8 = 1;
 const CONTACT: u8 = 2;
 const REPLY_KEY: u8 = 3;
 const PEER: u8 = 4;

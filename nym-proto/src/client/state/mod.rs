@@ -19,6 +19,7 @@
 //! delivered: their senders have acks for them and are not told. Keeping those would mean to write
 //! content to the disk.
 
+mod assemble;
 mod change;
 mod codec;
 mod entry;
@@ -87,11 +88,15 @@ impl State {
     /// The registration used last.
     #[must_use]
     pub fn registration(&self) -> Option<&Registration> {
-        let all = self.entries.values().filter_map(|(_, entry)| match entry {
+        self.registrations().max_by_key(|registration| registration.last_authentication)
+    }
+
+    /// All registrations, in order of the gateways' keys.
+    pub fn registrations(&self) -> impl Iterator<Item = &Registration> {
+        self.entries.values().filter_map(|(_, entry)| match entry {
             Entry::Registration(registration) => Some(registration),
             _ => None,
-        });
-        all.max_by_key(|registration| registration.last_authentication)
+        })
     }
 
     /// A store that holds these entries, to begin with.
@@ -122,8 +127,8 @@ impl core::fmt::Debug for State {
 impl From<Registration> for State {
     /// Only a registration: the client takes part as before and has forgotten its conversations.
     fn from(registration: Registration) -> Self {
-        let written_at = UnixTime::from_secs(registration.last_authentication);
-        let entry = Entry::Registration(registration);
-        Self { entries: BTreeMap::from([(entry.key(), (written_at, entry))]), skipped: 0 }
+        let mut state = Self::new();
+        state.add_registration(registration);
+        state
     }
 }

@@ -126,6 +126,55 @@ fn folded_changes_are_the_state() {
     assert_eq!(changes[0].registration().as_ref(), Some(registration));
 }
 
+fn registration(seed: u8, last_authentication: u64) -> Registration {
+    let gateway = *crate::identity::IdentityKeyPair::from_seed(&[seed; 32]).public();
+    let shared_key = SharedKey::from_bytes([seed; 32]);
+    Registration { gateway, shared_key, last_authentication }
+}
+
+#[test]
+fn a_preferred_registration_counts_as_the_one_used_last() {
+    let mut state = State::from(registration(1, 50));
+    state.add_registration(registration(2, 40));
+    assert_eq!(state.registrations().count(), 2);
+    assert!(state.prefer(&registration(2, 0).gateway));
+    assert_eq!(state.registration(), Some(&registration(2, 51)));
+    assert!(state.prefer(&registration(2, 0).gateway));
+    assert_eq!(state.registration(), Some(&registration(2, 51)), "it is that already");
+    assert!(!state.prefer(&registration(3, 0).gateway));
+    assert_eq!(state.registrations().count(), 2);
+}
+
+#[test]
+fn an_assembled_state_is_kept_and_read_like_any_other() {
+    let mut state = State::from(registration(1, 50));
+    let (mut peers, mut surbs, mut contacts) = (0, 0, 0);
+    for entry in samples() {
+        match entry {
+            Entry::Contact { recipient, tag, .. } => {
+                state.add_contact(AT, recipient, tag);
+                state.add_contact(AT, recipient, tag);
+            }
+            Entry::Surb { tag, stamp, surb, .. } => {
+                state.add_surb(AT, tag, stamp, &surb.decode().unwrap());
+                state.add_surb(AT, tag, stamp, &surb.decode().unwrap());
+            }
+            _ => {}
+        }
+    }
+    let read = state.to_store().state();
+    assert_eq!((read.len(), read.skipped()), (state.len(), 0));
+    for key in read.entries.keys() {
+        match key {
+            EntryKey::Peer(_) => peers += 1,
+            EntryKey::Surb(..) => surbs += 1,
+            EntryKey::Contact(_) => contacts += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((peers, surbs, contacts), (1, 2, 2));
+}
+
 #[test]
 fn nothing_secret_and_nobodys_name_shows_in_debug_output() {
     for entry in samples() {

@@ -12,7 +12,8 @@ use nym_proto::topology::directory::{
     Status, assemble, page_path,
 };
 use nym_proto::topology::{
-    Entry, Layer, Node, NodeId, RewardedSet, SupportedRoles, Topology, TopologyParts,
+    Entry, Layer, MinPerformance, Node, NodeId, RewardedSet, SupportedRoles, Topology,
+    TopologyParts,
 };
 use serde_json::Value;
 
@@ -127,7 +128,7 @@ fn a_client_assembles_what_a_directory_serves() {
         }
     };
     let rewarded = RewardedSet::decode(parts.rewarded.encode().as_bytes()).unwrap();
-    assert_eq!(assemble(&rewarded, collect(), collect(), 50), Ok(expected));
+    assert_eq!(assemble(&rewarded, collect(), collect(), MinPerformance::default()), Ok(expected));
 }
 
 #[test]

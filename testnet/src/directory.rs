@@ -256,8 +256,8 @@ fn error(status: u16, message: &str) -> Response {
 mod tests {
     use core::time::Duration;
 
-    use nym_proto::topology::TlsPolicy;
     use nym_proto::topology::directory::{NextPage, Pages, assemble, page_path};
+    use nym_proto::topology::{MinPerformance, TlsPolicy};
 
     use super::*;
     use crate::blueprint::Blueprint;
@@ -292,7 +292,9 @@ mod tests {
         let rewarded = RewardedSet::decode(get(&mut directory, REWARDED_SET, 0).as_bytes());
         let mixes = page(&mut directory, &page_path(MIXNODES_ACTIVE, 0), 0);
         let gateways = page(&mut directory, &page_path(ENTRY_GATEWAYS, 0), 0);
-        let assembled = assemble(&rewarded.unwrap(), vec![mixes], vec![gateways], 50).unwrap();
+        let assembled =
+            assemble(&rewarded.unwrap(), vec![mixes], vec![gateways], MinPerformance::default())
+                .unwrap();
         assert_eq!(assembled, directory.topology(UnixTime::from_secs(START)).unwrap());
         assert!(assembled.is_routable());
         assert_eq!(assembled.gateways().count(), 2);

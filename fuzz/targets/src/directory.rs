@@ -5,7 +5,7 @@ use nym_proto::time::UnixTime;
 use nym_proto::topology::directory::{
     KeyRotationInfo, Metadata, NextPage, NodePage, Pages, Status, assemble,
 };
-use nym_proto::topology::{RewardedSet, Topology};
+use nym_proto::topology::{MinPerformance, RewardedSet, Topology};
 
 use crate::input::{Input, Script};
 use crate::net;
@@ -68,7 +68,9 @@ fn together(input: &mut Input<'_>) {
         return;
     };
     let [mixnodes, entries] = lists.map(|pages| list(input, pages));
-    if let Ok(topology) = assemble(&rewarded, mixnodes, entries, min_performance) {
+    if let Ok(topology) =
+        assemble(&rewarded, mixnodes, entries, MinPerformance::both(min_performance))
+    {
         check_topology(&topology);
         assert!(topology.is_routable());
         assert!(topology.nodes().iter().all(|node| node.performance >= min_performance));

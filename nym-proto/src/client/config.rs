@@ -7,7 +7,7 @@ use super::state::State;
 use crate::identity::IdentityKey;
 use crate::limits::Limits;
 use crate::sphinx::PacketSize;
-use crate::topology::{TlsPolicy, Topology};
+use crate::topology::{MinPerformance, TlsPolicy, Topology};
 
 /// Settings of a client. Everything has a sane default except where the network is.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ pub struct Config {
     pub acks: AckConfig,
     /// SURBs and replies.
     pub replies: ReplyConfig,
-    /// Least performance, in percent, of nodes taken from the directory.
-    pub min_performance: u8,
+    /// Least performance of nodes taken from the directory.
+    pub min_performance: MinPerformance,
     /// Capacities.
     pub limits: Limits,
 }
@@ -52,8 +52,7 @@ impl Config {
             traffic: Traffic::default(),
             acks: AckConfig::default(),
             replies: ReplyConfig::default(),
-            // protocol: client 3.3
-            min_performance: 50,
+            min_performance: MinPerformance::default(),
             limits: Limits::default(),
         }
     }

@@ -18,7 +18,7 @@ use crate::topology::directory::{
     self, AssembleError, ENTRY_GATEWAYS, KEY_ROTATION_INFO, KeyRotationInfo, MIXNODES_ACTIVE,
     NextPage, NodePage, Pages, REWARDED_SET,
 };
-use crate::topology::{ROTATION_UNKNOWN, RewardedSet, Topology};
+use crate::topology::{MinPerformance, ROTATION_UNKNOWN, RewardedSet, Topology};
 
 /// From one refresh to the next at the latest. protocol: client 3.6
 const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
@@ -95,7 +95,7 @@ enum State {
 pub(super) struct Directory {
     bases: Vec<String>,
     base: usize,
-    min_performance: u8,
+    min_performance: MinPerformance,
     stream: Stream,
     next_fetch: u64,
     failures: u32,
@@ -112,7 +112,7 @@ impl Directory {
     /// A directory at these base URLs; without any, nothing is fetched.
     pub(super) fn new(
         bases: Vec<String>,
-        min_performance: u8,
+        min_performance: MinPerformance,
         now: Instant,
         stream: Stream,
     ) -> Self {
@@ -377,7 +377,7 @@ mod tests {
     fn directory(bases: &[&str]) -> Directory {
         let bases = bases.iter().map(|&base| base.to_owned()).collect();
         let stream = Entropy::new([3; 32]).stream(Purpose::Directory);
-        Directory::new(bases, 50, Instant::START, stream)
+        Directory::new(bases, MinPerformance::default(), Instant::START, stream)
     }
 
     fn info(epoch_duration: Duration) -> KeyRotationInfo {

@@ -161,7 +161,8 @@ impl Client {
     }
 
     fn draw_gateway(&mut self, topology: &Topology, not_this: Option<IdentityKey>) -> Option<Node> {
-        let mut candidates = topology.candidates(self.config.min_performance, self.config.tls);
+        let mut candidates =
+            topology.candidates(self.config.min_performance.gateway, self.config.tls);
         candidates.retain(|node| {
             !self.unusable.contains(&node.identity) && Some(node.identity) != not_this
         });

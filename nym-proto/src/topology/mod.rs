@@ -20,7 +20,9 @@ mod timestamp;
 mod fixture;
 
 pub use file::FileError;
-pub use node::{Entry, NODES_MAX, Node, NodeError, NodeId, SupportedRoles, TlsPolicy};
+pub use node::{
+    Entry, MinPerformance, NODES_MAX, Node, NodeError, NodeId, SupportedRoles, TlsPolicy,
+};
 pub use rewarded::{Layer, RewardedSet, Role};
 pub use route::{Delays, Route, RouteError};
 pub use snapshot::{ROTATION_UNKNOWN, Topology, TopologyError, TopologyParts, Unroutable};

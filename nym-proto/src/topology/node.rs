@@ -94,6 +94,30 @@ pub(super) fn is_hostname(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
+/// Least performance, in percent, of nodes taken from a directory. (protocol: client 3.3)
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MinPerformance {
+    /// Of mix nodes.
+    pub mixnode: u8,
+    /// Of gateways.
+    pub gateway: u8,
+}
+
+impl MinPerformance {
+    /// The same for both.
+    #[must_use]
+    pub const fn both(percent: u8) -> Self {
+        Self { mixnode: percent, gateway: percent }
+    }
+}
+
+impl Default for MinPerformance {
+    fn default() -> Self {
+        // protocol: client 14.6
+        Self::both(50)
+    }
+}
+
 /// What a node declares it can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SupportedRoles {

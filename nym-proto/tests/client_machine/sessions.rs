@@ -7,6 +7,7 @@ use nym_proto::client::{
     RefusedReason, SessionFailure, Shutdown, StopReason, Target,
 };
 use nym_proto::identity::IdentityKeyPair;
+use nym_proto::topology::MinPerformance;
 
 use crate::world::World;
 
@@ -241,7 +242,7 @@ fn a_random_gateway_is_drawn_by_its_performance() {
     world.topology = std::sync::Arc::new(topology.unwrap());
     let mut config = world.config(0);
     config.gateway = GatewayChoice::Random;
-    config.min_performance = 0;
+    config.min_performance = MinPerformance::both(0);
     let weak = *world.gateways[1].identity.public();
     let clients: Vec<usize> = (0..60).map(|seed| world.add(config.clone(), seed)).collect();
     world.run_for(Duration::from_millis(100));

@@ -3,12 +3,9 @@
 use thiserror::Error;
 
 use super::page::{Metadata, NodePage, Status};
-use crate::topology::node::Node;
+use crate::topology::node::{MinPerformance, Node};
 use crate::topology::rewarded::RewardedSet;
 use crate::topology::snapshot::{Topology, TopologyError, TopologyParts, Unroutable};
-
-/// Least performance of a node by default, in percent. (protocol: client 3.3)
-pub const PERFORMANCE_MIN: u8 = 50;
 
 /// Why documents make no topology. Mismatches are normal for a short while around each change of
 /// epoch: fetch all of them again a little later.
@@ -42,8 +39,8 @@ pub enum AssembleError {
 /// nodes. Either list may be missing altogether: for the extended view pass the list of all nodes
 /// as one of them.
 ///
-/// Nodes that perform below `min_performance` percent are left out. Of several entries for one
-/// node the last counts, entry-capable nodes coming after mix nodes.
+/// Nodes that do not perform well enough are left out. Of several entries for one node the last
+/// counts, entry-capable nodes coming after mix nodes.
 ///
 /// # Errors
 /// Documents that do not belong together, and a result through which no route leads.
@@ -51,7 +48,7 @@ pub fn assemble(
     rewarded: &RewardedSet,
     mixnodes: Vec<NodePage>,
     entries: Vec<NodePage>,
-    min_performance: u8,
+    min_performance: MinPerformance,
 ) -> Result<Topology, AssembleError> {
     let mut pages = mixnodes.iter().chain(&entries).map(|page| page.metadata);
     let first = pages.next().ok_or(AssembleError::NoPages)?;
@@ -63,12 +60,12 @@ pub fn assemble(
     if rewarded.epoch_id != epoch {
         return Err(AssembleError::EpochMismatch(epoch, rewarded.epoch_id));
     }
-    let nodes: Vec<Node> = mixnodes
-        .into_iter()
-        .chain(entries)
-        .flat_map(|page| page.nodes)
-        .filter(|node| node.performance >= min_performance)
-        .collect();
+    let performing = |pages: Vec<NodePage>, least: u8| {
+        let nodes = pages.into_iter().flat_map(|page| page.nodes);
+        nodes.filter(move |node| node.performance >= least)
+    };
+    let mixnodes = performing(mixnodes, min_performance.mixnode);
+    let nodes: Vec<Node> = mixnodes.chain(performing(entries, min_performance.gateway)).collect();
     let topology = Topology::new(TopologyParts {
         epoch,
         rotation_id: first.rotation_id,
@@ -119,15 +116,19 @@ mod tests {
     #[test]
     fn matching_documents_make_the_topology_of_their_parts() {
         let rewarded = parts(6).rewarded;
-        let topology = assemble(&rewarded, vec![page(1..=3)], vec![page(3..=6)], 50);
+        let topology =
+            assemble(&rewarded, vec![page(1..=3)], vec![page(3..=6)], MinPerformance::default());
         assert_eq!(topology, Ok(Topology::new(parts(6)).unwrap()));
     }
 
     #[test]
     fn one_list_of_all_nodes_is_enough() {
         let rewarded = parts(6).rewarded;
-        assert!(assemble(&rewarded, vec![page(1..=6)], vec![], 50).is_ok());
-        assert_eq!(assemble(&rewarded, vec![], vec![], 50), Err(AssembleError::NoPages));
+        assert!(assemble(&rewarded, vec![page(1..=6)], vec![], MinPerformance::default()).is_ok());
+        assert_eq!(
+            assemble(&rewarded, vec![], vec![], MinPerformance::default()),
+            Err(AssembleError::NoPages)
+        );
     }
 
     #[test]
@@ -136,7 +137,7 @@ mod tests {
         let with = |change: fn(&mut Metadata)| {
             let mut entries = page(4..=6);
             change(&mut entries.metadata);
-            assemble(&rewarded, vec![page(1..=3)], vec![entries], 50)
+            assemble(&rewarded, vec![page(1..=3)], vec![entries], MinPerformance::default())
         };
         assert_eq!(
             with(|metadata| metadata.absolute_epoch_id = 1101),
@@ -154,7 +155,7 @@ mod tests {
         let mut stale = rewarded.clone();
         stale.epoch_id = 1099;
         assert_eq!(
-            assemble(&stale, vec![page(1..=6)], vec![], 50),
+            assemble(&stale, vec![page(1..=6)], vec![], MinPerformance::default()),
             Err(AssembleError::EpochMismatch(1100, 1099))
         );
     }
@@ -164,11 +165,12 @@ mod tests {
         let rewarded = parts(6).rewarded;
         let mut slow = page(1..=6);
         slow.nodes[1].performance = 49;
-        let topology = assemble(&rewarded, vec![slow.clone()], vec![], 50).unwrap();
+        let topology =
+            assemble(&rewarded, vec![slow.clone()], vec![], MinPerformance::default()).unwrap();
         assert!(topology.node(2).is_none());
         slow.nodes[4].performance = 49;
         assert!(matches!(
-            assemble(&rewarded, vec![slow], vec![], 50),
+            assemble(&rewarded, vec![slow], vec![], MinPerformance::default()),
             Err(AssembleError::Unroutable(Unroutable::EmptyLayer(_)))
         ));
     }
@@ -178,7 +180,7 @@ mod tests {
         let mut page = page(1..=6);
         page.metadata.status = Status::NoUpdates;
         assert_eq!(
-            assemble(&parts(6).rewarded, vec![page], vec![], 50),
+            assemble(&parts(6).rewarded, vec![page], vec![], MinPerformance::default()),
             Err(AssembleError::NoUpdates)
         );
     }

@@ -9,7 +9,7 @@ mod performance;
 mod rotation;
 
 pub use super::rewarded::RewardedSet;
-pub use assemble::{AssembleError, PERFORMANCE_MIN, assemble};
+pub use assemble::{AssembleError, assemble};
 pub use document::{BODY_MAX, DocumentError};
 pub use page::{Metadata, NodePage, RejectedNode, Status};
 pub use pages::{NextPage, PAGES_MAX, Pages, PagesError};

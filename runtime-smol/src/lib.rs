@@ -41,7 +41,7 @@ pub use nym_shell::net::{
 };
 pub use nym_shell::{
     Closed, ConnectError, Events, FileStore, Handle as Client, LaneUsage, OpenError, Options,
-    Queue, Receipt, SendError, SendOptions, SharedStore, Store, generate_identity,
+    Queue, Receipt, SendError, SendOptions, SharedStore, Starting, Store, generate_identity,
 };
 use smol::future::FutureExt as _;
 
@@ -60,6 +60,27 @@ pub async fn connect(
     .await
 }
 
+/// Starts a client on smol's global executor and does not wait for it. Nothing but the caller limits
+/// how long it may take to become ready.
+pub fn start(
+    config: Config,
+    identity: Identity,
+    options: &Options,
+) -> Result<Starting, ConnectError> {
+    start_on(config, identity, options, |task| smol::spawn(task).detach())
+}
+
+fn start_on(
+    config: Config,
+    identity: Identity,
+    options: &Options,
+    spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
+) -> Result<Starting, ConnectError> {
+    let (starting, driver) = nym_shell::start(config, identity, options)?;
+    spawn(Box::pin(run::run(driver, &options.net)?));
+    Ok(starting)
+}
+
 /// Like [`connect`], with a choice of executor: `spawn` gets the client's task to run it. The task
 /// ends when the client has stopped.
 pub async fn connect_on(
@@ -68,8 +89,7 @@ pub async fn connect_on(
     options: Options,
     spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
 ) -> Result<Client, ConnectError> {
-    let (starting, driver) = nym_shell::start(config, identity, &options)?;
-    spawn(Box::pin(run::run(driver, &options.net)?));
+    let starting = start_on(config, identity, &options, spawn)?;
     let ready = async { Some(starting.ready().await) };
     let late = async {
         smol::Timer::after(options.connect_timeout).await;

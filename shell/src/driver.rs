@@ -303,6 +303,7 @@ impl<M: Machine> Driver<M> {
         match action {
             Action::Connect { connection, urls } => {
                 debug!(?connection, ?urls, "connect");
+                self.shared.snapshot().gateway_urls.clone_from(&urls);
                 return Some(Io::Connect { connection, urls });
             }
             Action::Write { connection, frame } => return Some(Io::Write { connection, frame }),

@@ -96,6 +96,12 @@ impl Starting {
         }
     }
 
+    /// What happens meanwhile, and later. See [`Handle::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.inner.events.clone()
+    }
+
     /// The error for a caller that will not wait longer.
     #[must_use]
     pub fn timed_out(self, after: Duration) -> ConnectError {
@@ -151,6 +157,12 @@ impl Handle {
     #[must_use]
     pub fn registration(&self) -> Option<Registration> {
         self.inner.shared.snapshot().registration.clone()
+    }
+
+    /// The `ws://` or `wss://` URLs at which the client looks for its gateway, best first.
+    #[must_use]
+    pub fn gateway_urls(&self) -> Vec<String> {
+        self.inner.shared.snapshot().gateway_urls.clone()
     }
 
     /// Why the client has stopped; `None` while it runs.

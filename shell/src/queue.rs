@@ -122,6 +122,8 @@ pub(crate) struct Snapshot {
     pub(crate) connectivity: Connectivity,
     pub(crate) stats: Stats,
     pub(crate) registration: Option<Registration>,
+    /// Where the gateway was last looked for.
+    pub(crate) gateway_urls: Vec<String>,
     /// What is kept, unless it is kept elsewhere.
     pub(crate) kept: Option<MemoryStore>,
     pub(crate) last_failure: Option<String>,

@@ -6,14 +6,15 @@
 //! * [`Conversation`](conversation::Conversation) is the connection of one program: its requests, one
 //!   after the other, their answers, and what is pushed to it.
 //! * [`Programs`](programs::Programs) are all connections, and the messages that wait for a program.
-//! * [`Query`] is what a program asks for in the URL, [`Origins`] says which pages in a browser may
-//!   connect.
+//! * [`Access`] says who may connect: which pages in a browser ([`Origins`]), and with which [`Token`].
+//!   [`Query`] is what a program asks for in the URL.
 //!
 //! A shell accepts connections, moves frames, and does what the machines say with the handle of a
 //! client; it decides nothing.
 //!
 //! Nothing here does IO, reads a clock or panics on input.
 
+mod access;
 mod binary;
 pub mod conversation;
 mod error;
@@ -27,6 +28,7 @@ mod request;
 mod response;
 mod text;
 
+pub use access::{Access, Denied, Handshake, Token, TokenError};
 pub use error::{ErrorKind, JsonError, LayoutError, RequestError, ResponseError};
 pub use frame::{Format, Frame, Text, UnknownFormat};
 pub use origin::Origins;

@@ -130,6 +130,12 @@ impl Programs {
         !self.is_shutting_down && connected.count() < self.settings.programs_max
     }
 
+    /// True if nobody is connected or about to be, and everything that was asked for is done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty() && self.handshakes.is_empty()
+    }
+
     /// Messages that no program has got yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -140,6 +146,12 @@ impl Programs {
     #[must_use]
     pub const fn waiting_bytes(&self) -> usize {
         self.mailbox.bytes()
+    }
+
+    /// True if this program's handshake is over and its connection has not ended.
+    #[must_use]
+    pub fn is_connected(&self, id: ProgramId) -> bool {
+        self.programs.iter().any(|program| program.id == id && !program.conversation.has_ended())
     }
 
     /// True if the next message of this program can be read.

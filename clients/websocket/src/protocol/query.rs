@@ -43,18 +43,28 @@ impl Query {
     /// counts.
     pub fn parse(target: &str) -> Result<Self, QueryError> {
         let mut query = Self::default();
-        let (_, parameters) = target.split_once('?').unwrap_or_default();
-        for parameter in parameters.split('&') {
-            match parameter.split_once('=') {
-                Some(("format", format)) => query.format = Some(format.parse()?),
-                Some(("receive", "first")) => query.receive = Receive::First,
-                Some(("receive", "copy")) => query.receive = Receive::Copy,
-                Some(("receive", other)) => return Err(QueryError::Receive(shortened(other))),
+        for parameter in parameters(target) {
+            match parameter {
+                ("format", format) => query.format = Some(format.parse()?),
+                ("receive", "first") => query.receive = Receive::First,
+                ("receive", "copy") => query.receive = Receive::Copy,
+                ("receive", other) => return Err(QueryError::Receive(shortened(other))),
                 _ => {}
             }
         }
         Ok(query)
     }
+
+    /// The access token of a query, for who cannot send headers.
+    pub(super) fn token(target: &str) -> Option<&str> {
+        parameters(target).filter(|(name, _)| *name == "token").map(|(_, value)| value).last()
+    }
+}
+
+/// The names and values of a query.
+fn parameters(target: &str) -> impl Iterator<Item = (&str, &str)> {
+    let (_, parameters) = target.split_once('?').unwrap_or_default();
+    parameters.split('&').filter_map(|parameter| parameter.split_once('='))
 }
 
 #[cfg(test)]

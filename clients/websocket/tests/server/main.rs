@@ -1,0 +1,5 @@
+//! The websocket server over real sockets, with a client on an embedded network behind it.
+
+mod admission;
+mod messages;
+mod stage;

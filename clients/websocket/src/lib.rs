@@ -1,4 +1,8 @@
-//! The native websocket client, as far as it is no program: what programs and client say to each
-//! other, and what the client does about it, without any IO.
+//! The native websocket client: [`protocol`] is what programs and client say to each other, without any IO;
+//! `server` (with the feature `program`) moves the bytes.
 
 pub mod protocol;
+#[cfg(feature = "program")]
+pub mod server;
+#[cfg(feature = "program")]
+pub mod settings;

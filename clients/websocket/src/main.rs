@@ -1,6 +1,7 @@
-//! `nym-client`: a Nym mixnet client. So far: `demo`.
+//! `nym-client`: a Nym mixnet client for programs of any language.
 
 mod cli;
+mod commands;
 mod demo;
 
 use std::process::ExitCode;
@@ -9,18 +10,15 @@ use clap::Parser as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{Cli, Command};
+use crate::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     init_log(cli.verbose);
-    let result = match cli.command {
-        Command::Demo(args) => demo::run(&args),
-    };
-    match result {
+    match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("An error occurred: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -12,7 +12,7 @@ use smol::future::FutureExt as _;
 
 use super::Party;
 use super::bob::{Bob, Note, answer_to};
-use super::screen::{NO_OUTPUT, Screen};
+use super::screen::Screen;
 
 /// What Alice says.
 pub(crate) const GREETING: &str = "Hello Bob, guess who this is.";
@@ -78,9 +78,9 @@ impl Alice<'_> {
             other => bail!("Bob is out of step: {other:?}"),
         };
         figures.bob = Some(bob);
-        screen.ready(&address, &bob).context(NO_OUTPUT)?;
+        screen.ready(&address, &bob)?;
         self.greet(bob, figures)?;
-        screen.greeting(figures).context(NO_OUTPUT)?;
+        screen.greeting(figures)?;
         self.send_file(bob, file, screen, figures)
     }
 

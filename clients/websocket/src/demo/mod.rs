@@ -15,8 +15,9 @@ use nym_testnet::loopback::{Loopback, LoopbackConfig};
 
 use self::conversation::Figures;
 use self::report::Report;
-use self::screen::{NO_OUTPUT, Screen, print};
+use self::screen::Screen;
 use crate::cli::DemoArgs;
+use crate::commands::print;
 
 /// Streams of the demo's own randomness.
 const NETWORK_SEED: Purpose = Purpose::Other(1);
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let screen = Screen::new(args.json);
     let started = Instant::now();
     let network = start_network(args, &entropy)?;
-    screen.network(&network).context(NO_OUTPUT)?;
+    screen.network(&network)?;
     let deadline = started + patience(args);
     let parts = conversation::Parts {
         alice: Party::new(args, &entropy, ALICE_SEED, &network, 0)?,
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let printed =
         if args.json { print(&report.to_json().to_string()) } else { screen.summary(&report) };
     result?;
-    printed.context(NO_OUTPUT)?;
+    printed?;
     match report.failure() {
         Some(failure) => bail!(failure),
         None => Ok(()),

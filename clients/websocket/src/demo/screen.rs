@@ -1,6 +1,5 @@
 //! What a person sees while the demo runs, and its summary.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,9 +8,7 @@ use nym_testnet::loopback::Loopback;
 
 use super::conversation::{Figures, GREETING};
 use super::report::Report;
-
-/// What a failure to print is called.
-pub(crate) const NO_OUTPUT: &str = "cannot write to the standard output";
+use crate::commands::print;
 
 /// Prints for people, or nothing if figures are asked for as JSON.
 pub(crate) struct Screen {
@@ -36,11 +33,11 @@ impl Screen {
         Self { is_silent }
     }
 
-    fn line(&self, text: &str) -> io::Result<()> {
+    fn line(&self, text: &str) -> anyhow::Result<()> {
         if self.is_silent { Ok(()) } else { print(text) }
     }
 
-    pub(crate) fn network(&self, network: &Loopback) -> io::Result<()> {
+    pub(crate) fn network(&self, network: &Loopback) -> anyhow::Result<()> {
         let (gateways, mixes) = (network.gateways().len(), network.mixes().len());
         self.line(&format!(
             "A mixnet of {gateways} gateways and {mixes} mix nodes runs inside this process.\n  directory  {}",
@@ -48,7 +45,7 @@ impl Screen {
         ))
     }
 
-    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) -> io::Result<()> {
+    pub(crate) fn ready(&self, alice: &Recipient, bob: &Recipient) -> anyhow::Result<()> {
         for (name, address) in
             [("Alice, on the async runtime", alice), ("Bob, on the blocking runtime", bob)]
         {
@@ -60,7 +57,7 @@ impl Screen {
         Ok(())
     }
 
-    pub(crate) fn greeting(&self, figures: &Figures) -> io::Result<()> {
+    pub(crate) fn greeting(&self, figures: &Figures) -> anyhow::Result<()> {
         let (one_way, round_trip) = (millis(figures.one_way), millis(figures.round_trip));
         self.line(&format!("\nAlice -> Bob   \"{GREETING}\"  after {one_way}"))?;
         self.line(&format!(
@@ -78,7 +75,7 @@ impl Screen {
         Progress(bar)
     }
 
-    pub(crate) fn summary(&self, report: &Report) -> io::Result<()> {
+    pub(crate) fn summary(&self, report: &Report) -> anyhow::Result<()> {
         let figures = &report.figures;
         let [real, cover, acks, retransmitted] = report.packets();
         let verdict = match (figures.file_time, figures.file_intact, figures.hash_confirmed) {
@@ -108,11 +105,6 @@ impl Screen {
         }
         Ok(())
     }
-}
-
-/// Writes a line to the standard output, which may have been closed.
-pub(crate) fn print(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
 }
 
 fn millis(duration: Option<Duration>) -> String {

@@ -1,29 +1,6 @@
-//! The command line.
+//! The arguments of `demo`.
 
-use clap::{Args, Parser, Subcommand};
-
-/// A Nym mixnet client.
-#[derive(Parser, Debug)]
-#[command(name = "nym-client", version)]
-pub(crate) struct Cli {
-    /// Log more to the standard error; repeat for still more. `RUST_LOG` overrides it.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum Command {
-    /// Start a whole mixnet on this machine and send a message, an anonymous reply and a file
-    /// through it.
-    ///
-    /// Two gateways, three layers of two mix nodes and a directory run inside this process, on
-    /// loopback sockets. Alice and Bob register with different gateways. Alice sends Bob a text with
-    /// single-use reply blocks, Bob answers through them without learning who she is; Alice sends a
-    /// file, Bob answers with its hash. Exits with 0 only if everything arrived intact.
-    Demo(DemoArgs),
-}
+use clap::Args;
 
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
@@ -84,14 +61,7 @@ fn parse_seed(text: &str) -> Result<[u8; 32], String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn errors_name_the_bad_value_and_the_remedy() {

@@ -1,0 +1,111 @@
+//! Starting a client, and telling people how it fares.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use nym_client::settings::Settings;
+use nym_proto::client::{Config, Fact};
+use nym_proto::identity::Identity;
+use nym_runtime_smol::{Client, Events, Options, SharedStore};
+use smol::Timer;
+use smol::future::FutureExt as _;
+
+/// What the shell is told.
+pub(super) fn options(settings: &Settings, store: Option<SharedStore>) -> anyhow::Result<Options> {
+    Ok(Options { net: settings.net()?, store, ..Options::default() })
+}
+
+/// Starts a client and waits until it is ready, telling what goes wrong meanwhile.
+pub(super) async fn start(
+    config: Config,
+    identity: Identity,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Client> {
+    let starting = nym_runtime_smol::start(config, identity, options)?;
+    let mut watch = Watch::default();
+    let events = starting.events();
+    let ready = async { Some(starting.ready().await) };
+    let late = async {
+        Timer::after(patience).await;
+        None
+    };
+    let watching = async {
+        watch.follow(&events).await;
+        std::future::pending().await
+    };
+    match ready.or(late).or(watching).await {
+        Some(ready) => ready.context("the client could not be started"),
+        None => Err(anyhow!(starting.timed_out(patience))),
+    }
+}
+
+/// Tells on the standard error what happens to a client, in a line each time it changes.
+#[derive(Default)]
+pub(super) struct Watch {
+    last: Option<String>,
+}
+
+impl Watch {
+    /// Until the client has ended.
+    pub(super) async fn follow(&mut self, events: &Events) {
+        while let Some(fact) = events.next().await {
+            self.tell(&fact);
+        }
+    }
+
+    pub(super) fn tell(&mut self, fact: &Fact) {
+        let Some(line) = line(fact) else { return };
+        if self.last.as_ref() != Some(&line) {
+            eprintln!("{line}");
+            self.last = Some(line);
+        }
+    }
+}
+
+/// What a fact is worth telling people. Nothing that comes and goes by itself.
+fn line(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::ConnectionFailed { failure, .. } => {
+            format!("No connection to the gateway: {failure}. Trying again.")
+        }
+        Fact::DirectoryFailed { reason, .. } => {
+            format!("The directory is of no use: {reason}. Trying again.")
+        }
+        Fact::NoGateway => {
+            "The network lists no gateway the client may use. Looking again.".to_owned()
+        }
+        Fact::Connectivity(state) if state.is_up() => "Connected to the gateway.".to_owned(),
+        Fact::Degraded(degradation) => format!("Degraded: {degradation}."),
+        Fact::Recovered(degradation) => format!("No longer: {degradation}."),
+        Fact::FailedOver { .. } => {
+            "The gateway was away for too long; another one is used, and the \
+             address of this client changes."
+                .to_owned()
+        }
+        Fact::DeliveryDropped { bytes } => {
+            format!("A message of {bytes} bytes was lost: too many wait for a program.")
+        }
+        Fact::Restored { skipped, .. } if *skipped > 0 => {
+            format!("{skipped} entries of the state were not understood and are not used.")
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use nym_proto::client::{Connectivity, SessionFailure};
+
+    use super::*;
+
+    #[test]
+    fn facts_that_matter_have_a_line_and_others_have_none() {
+        let failed =
+            Fact::ConnectionFailed { failure: SessionFailure::Timeout, retry_in: Duration::ZERO };
+        assert!(line(&failed).unwrap().contains("did not answer in time"));
+        assert!(line(&Fact::Connectivity(Connectivity::Ready)).unwrap().contains("Connected"));
+        assert_eq!(line(&Fact::Connectivity(Connectivity::Connecting)), None);
+        assert_eq!(line(&Fact::BadFrame), None);
+    }
+}

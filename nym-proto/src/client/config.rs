@@ -86,6 +86,10 @@ pub struct Traffic {
     /// Whether main slots without a real packet carry a cover packet. Without cover, an observer of
     /// the link sees when the user sends.
     pub cover: bool,
+    /// Whether there are main slots only while there is something to send, with few packets under way at
+    /// a time. `main_interval` is their least mean distance then. Gives up unobservability as well, for
+    /// speed and for silence.
+    pub on_demand: bool,
     /// Mean delay at each hop of data, cover and SURBs.
     pub hop_delay: Duration,
     /// Mean delay at each hop of acks.
@@ -94,12 +98,16 @@ pub struct Traffic {
     pub packet_size: PacketSize,
 }
 
+/// Mean distance of packets that leave on demand: more of them than a gateway is glad to take.
+const ON_DEMAND_INTERVAL: Duration = Duration::from_micros(500);
+
 impl Default for Traffic {
     fn default() -> Self {
         Self {
             main_interval: Duration::from_millis(20),
             loop_interval: Some(Duration::from_millis(200)),
             cover: true,
+            on_demand: false,
             hop_delay: Duration::from_millis(15),
             ack_delay: Duration::from_millis(15),
             packet_size: PacketSize::Regular,
@@ -157,6 +165,13 @@ impl Traffic {
         let main_interval = tier.main_interval();
         let loop_interval = self.loop_interval.map(|_| main_interval * 10);
         Self { main_interval, loop_interval, ..self }
+    }
+
+    /// The defaults without any cover, at the speed of the network. This gives up unobservability: frames
+    /// leave only, and as soon as, the user sends.
+    #[must_use]
+    pub fn on_demand() -> Self {
+        Self { main_interval: ON_DEMAND_INTERVAL, on_demand: true, ..Self::without_cover() }
     }
 
     /// The defaults without any cover. This gives up unobservability: frames leave only when the

@@ -85,6 +85,8 @@ pub struct Client {
     now: Instant,
     schedule: Schedule,
     next_slot: NextSlot,
+    /// There was nothing to build for the last slot that was prepared.
+    is_slot_empty: bool,
     outbox: Outbox,
     acks: Acks,
     inbox: Inbox,
@@ -225,6 +227,7 @@ impl Client {
                 pacer,
             ),
             next_slot: NextSlot::Open,
+            is_slot_empty: false,
             outbox: Outbox::new(
                 &config.limits,
                 config.traffic.packet_size,

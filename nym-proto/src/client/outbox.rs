@@ -310,6 +310,11 @@ impl Outbox {
         self.messages.is_empty()
     }
 
+    /// True while a fragment waits for a transmission.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.control.is_empty() || !self.overdue.is_empty() || self.lanes.has_queued()
+    }
+
     /// True while a message of the application is unfinished.
     pub(super) fn has_user_messages(&self) -> bool {
         !self.users.is_empty()

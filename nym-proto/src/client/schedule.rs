@@ -16,6 +16,8 @@ use crate::time::Instant;
 const TIER_DELAY: Duration = Duration::from_secs(60);
 /// A tier is held for at least this long: rates that follow what the user does would tell of it.
 const TIER_HOLD: Duration = Duration::from_secs(10 * 60);
+/// How often what cannot leave is looked at, if slots come on demand.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Which stream a slot belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,24 +28,40 @@ pub(super) enum SlotKind {
     Loop,
 }
 
+/// How much a client has to send whose main slots come on demand. Any other client's slots come by
+/// themselves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Demand {
+    /// Nothing.
+    #[default]
+    None,
+    /// Something that cannot leave at the moment.
+    Waiting,
+    /// Something that can.
+    Flowing,
+}
+
 /// How often slots come.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    /// Mean gap between slots of both streams together.
-    mean: Duration,
+    /// Mean gap between slots of both streams together. `None`: there are no slots.
+    mean: Option<Duration>,
     /// Probability that a slot belongs to the loop stream.
     loop_share: f64,
 }
 
 impl Rate {
-    fn of(traffic: &Traffic) -> Self {
+    fn of(traffic: &Traffic, demand: Demand) -> Self {
         let rate = |interval: Duration| 1.0 / interval.as_secs_f64().max(1e-6);
-        let main = rate(traffic.main_interval);
+        let main = match demand {
+            _ if !traffic.on_demand => rate(traffic.main_interval),
+            Demand::None => 0.0,
+            Demand::Waiting => rate(traffic.main_interval.max(LOOK_AGAIN)),
+            Demand::Flowing => rate(traffic.main_interval),
+        };
         let loops = traffic.loop_interval.map_or(0.0, rate);
-        Self {
-            mean: Duration::try_from_secs_f64(1.0 / (main + loops)).unwrap_or(Duration::MAX),
-            loop_share: loops / (main + loops),
-        }
+        let mean = Duration::try_from_secs_f64(1.0 / (main + loops)).ok();
+        Self { mean, loop_share: loops / (main + loops) }
     }
 }
 
@@ -61,6 +79,8 @@ pub(super) struct Schedule {
     pacer: Box<dyn Pacer>,
     traffic: Traffic,
     rate: Rate,
+    demand: Demand,
+    is_running: bool,
     /// Instants of changes of tier: asking for one must not move the slots before it.
     tiers: Stream,
     change: Option<Change>,
@@ -78,7 +98,9 @@ impl Schedule {
             stream,
             pacer,
             traffic: *traffic,
-            rate: Rate::of(traffic),
+            rate: Rate::of(traffic, Demand::default()),
+            demand: Demand::default(),
+            is_running: false,
             tiers,
             change: None,
             held_until: Instant::START,
@@ -100,25 +122,42 @@ impl Schedule {
         let change = self.change.take_if(|change| change.at <= now)?;
         self.held_until = now + TIER_HOLD;
         self.traffic = self.traffic.in_tier(change.tier);
-        self.rate = Rate::of(&self.traffic);
+        self.rate = Rate::of(&self.traffic, self.demand);
         Some(change.tier)
     }
 
     /// Starts the clock if it does not run yet. It never stops by itself.
     pub(super) fn start(&mut self, now: Instant) {
-        if self.next.is_none() {
+        if !self.is_running {
+            self.is_running = true;
+            self.draw_next(now, now);
+        }
+    }
+
+    /// Follows what there is to send, if slots come on demand: the process begins anew with another rate.
+    pub(super) fn set_demand(&mut self, now: Instant, demand: Demand) {
+        if !self.traffic.on_demand || self.demand == demand {
+            return;
+        }
+        self.demand = demand;
+        self.rate = Rate::of(&self.traffic, demand);
+        if self.is_running {
             self.draw_next(now, now);
         }
     }
 
     fn draw_next(&mut self, due: Instant, now: Instant) {
-        let at = self.pacer.next_slot(due, now, self.rate.mean, &mut self.stream);
+        let Some(mean) = self.rate.mean else {
+            self.next = None;
+            return;
+        };
+        let at = self.pacer.next_slot(due, now, mean, &mut self.stream);
         let is_loop = self.stream.chance(self.rate.loop_share);
         self.next = Some((at, if is_loop { SlotKind::Loop } else { SlotKind::Main }));
     }
 
     pub(super) fn stop(&mut self) {
-        self.next = None;
+        (self.next, self.is_running) = (None, false);
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -203,6 +242,41 @@ mod tests {
     }
 
     #[test]
+    fn on_demand_slots_come_as_fast_as_there_is_something_that_can_leave() {
+        let mut schedule = schedule(&Traffic::on_demand());
+        schedule.start(Instant::START);
+        assert_eq!(schedule.deadline(), None);
+        let mut slots = |demand| {
+            let mut now = schedule.deadline().unwrap_or(Instant::START);
+            schedule.set_demand(now, demand);
+            let end = now + Duration::from_secs(10);
+            let mut slots = 0;
+            while let Some(at) = schedule.deadline().filter(|at| *at < end) {
+                (now, slots) = (at, slots + 1);
+                assert!(schedule.poll(now));
+            }
+            slots
+        };
+        assert!((18_000..22_000).contains(&slots(Demand::Flowing)));
+        assert!((400..600).contains(&slots(Demand::Waiting)));
+        assert_eq!(slots(Demand::None), 0);
+    }
+
+    #[test]
+    fn without_demand_the_loop_stream_goes_on_alone() {
+        let traffic = Traffic { on_demand: true, cover: false, ..Traffic::default() };
+        let mut schedule = schedule(&traffic);
+        schedule.start(Instant::START);
+        let end = Instant::START + Duration::from_secs(100);
+        let mut slots = 0;
+        while let Some(at) = schedule.deadline().filter(|at| *at < end) {
+            assert_eq!(schedule.next_kind(), Some(SlotKind::Loop));
+            slots += u32::from(schedule.poll(at));
+        }
+        assert!((400..600).contains(&slots), "{slots}");
+    }
+
+    #[test]
     fn a_tier_begins_at_a_drawn_instant_and_is_held() {
         let mut schedule = schedule(&Traffic::default());
         let at = |seconds: u64| Instant::START + Duration::from_secs(seconds);
@@ -224,8 +298,8 @@ mod tests {
         for (tier, per_second) in
             [(Tier::Metered, 11), (Tier::Normal, 55), (Tier::Fast, 110), (Tier::Fastest, 275)]
         {
-            let rate = Rate::of(&Traffic::default().in_tier(tier));
-            assert!((rate.mean.as_secs_f64() * f64::from(per_second) - 1.0).abs() < 1e-6);
+            let rate = Rate::of(&Traffic::default().in_tier(tier), Demand::None);
+            assert!((rate.mean.unwrap().as_secs_f64() * f64::from(per_second) - 1.0).abs() < 1e-6);
             assert!((rate.loop_share * 11.0 - 1.0).abs() < 1e-6);
         }
         let bare = Traffic { loop_interval: None, ..Traffic::default() }.in_tier(Tier::Fast);

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::acks::Transmission;
 use super::outgoing::{Class, Destination};
+use super::schedule::Demand;
 use super::{Client, Fact, WsFrame};
 use crate::gateway::ForwardFrame;
 use crate::message::CIPHER_PREFIX;
@@ -13,6 +14,10 @@ use crate::time::Instant;
 /// How long before its slot a frame is built: longer than the dearest packet takes, with SURBs to be
 /// made, on a slow machine.
 const AHEAD: Duration = Duration::from_millis(5);
+
+/// Fragments under way, if slots come on demand: with more of them the next ones wait, so that a slow
+/// network is not sent more than it takes.
+const ON_DEMAND_IN_FLIGHT_MAX: usize = 256;
 
 /// A frame that only has to be sealed.
 pub(super) struct ReadyFrame {
@@ -64,6 +69,7 @@ impl Client {
             && let Some(kind) = self.schedule.next_kind()
         {
             let frame = self.build_frame(kind);
+            self.is_slot_empty = frame.is_none();
             self.next_slot =
                 frame.map_or(NextSlot::Empty, |frame| NextSlot::Filled(Box::new(frame)));
         }
@@ -89,6 +95,23 @@ impl Client {
                 self.stats.slots_unused += u64::from(self.config.traffic.cover);
             }
         }
+    }
+
+    /// Tells the schedule how much there is to send. Of use only to a client whose slots come on demand.
+    pub(super) fn follow_demand(&mut self) {
+        if !self.config.traffic.on_demand {
+            return;
+        }
+        let is_filled = matches!(self.next_slot, NextSlot::Filled(_));
+        self.is_slot_empty &= self.outbox.has_queued();
+        let has_demand = is_filled || self.outbox.has_queued();
+        let is_held = self.is_slot_empty || self.acks.len() >= ON_DEMAND_IN_FLIGHT_MAX;
+        let demand = match has_demand {
+            false => Demand::None,
+            true if is_held || !self.can_emit() => Demand::Waiting,
+            true => Demand::Flowing,
+        };
+        self.schedule.set_demand(self.now, demand);
     }
 
     /// Decided by the link and the shell. Actions other than frames do not count: how many there are

@@ -29,6 +29,7 @@ impl Client {
             self.serve_slots();
         }
         self.pass_on();
+        self.follow_demand();
         self.say_writable();
         self.judge();
         let is_drained = self.ends_early && !self.outbox.has_user_messages();

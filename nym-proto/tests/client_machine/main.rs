@@ -7,6 +7,7 @@ mod directory;
 mod hostile;
 mod lanes;
 mod ledger;
+mod on_demand;
 mod persistence;
 mod privacy;
 mod sessions;

@@ -64,10 +64,12 @@ pub(super) fn whole(seed: u64) -> [u8; 32] {
 fn draw_traffic(is_long: bool, stream: &mut Stream) -> Traffic {
     let intervals: [u64; 4] = if is_long { [500, 700, 1000, 1500] } else { [20, 50, 100, 200] };
     let main_interval = Duration::from_millis(intervals[stream.index(4)]);
+    let cover = stream.chance(0.8);
     Traffic {
         main_interval,
         loop_interval: stream.chance(0.8).then_some(main_interval * 10),
-        cover: stream.chance(0.8),
+        cover,
+        on_demand: !cover && stream.chance(0.5),
         hop_delay: Duration::from_millis(1) + stream.up_to(Duration::from_millis(80)),
         ..Traffic::default()
     }

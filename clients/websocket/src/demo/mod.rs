@@ -91,7 +91,7 @@ impl Party {
             config.acks.wait_max = ACK_WAIT_WITH_LOSS;
         }
         if args.no_cover {
-            config.traffic = Traffic::without_cover();
+            config.traffic = Traffic::on_demand();
         }
         Ok(Self { config, identity: Identity::generate(&mut stream), seed: stream.bytes() })
     }

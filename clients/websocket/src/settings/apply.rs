@@ -116,19 +116,22 @@ impl Settings {
 
     fn traffic(&self) -> Traffic {
         let (traffic, cover) = (&self.debug.traffic, &self.debug.cover_traffic);
+        let on_demand = traffic.disable_main_poisson_packet_distribution;
         let unset = super::Traffic::default().message_sending_average_delay;
         let unset_loop = super::CoverTraffic::default().loop_cover_traffic_average_delay;
         let tier = traffic.tier.map(|tier| Traffic::default().in_tier(tier.into()));
-        let of_tier = tier.unwrap_or_default();
+        let fallback = if on_demand { Traffic::on_demand() } else { Traffic::default() };
+        let of_tier = tier.unwrap_or(fallback);
         let main = traffic.message_sending_average_delay;
         let main_interval = if main == unset { of_tier.main_interval } else { main.0 };
         let of_loop = cover.loop_cover_traffic_average_delay;
-        let loop_interval =
-            if of_loop == unset_loop { of_tier.loop_interval } else { Some(of_loop.0) };
+        let of_tier_loop = tier.filter(|_| of_loop == unset_loop);
+        let loop_interval = of_tier_loop.map_or(Some(of_loop.0), |tier| tier.loop_interval);
         Traffic {
             main_interval,
             loop_interval: loop_interval.filter(|_| !cover.disable_loop_cover_traffic_stream),
-            cover: !traffic.disable_main_poisson_packet_distribution,
+            cover: !on_demand,
+            on_demand,
             hop_delay: traffic.average_packet_delay.0,
             ack_delay: self.debug.acknowledgements.average_ack_delay.0,
             packet_size: traffic.primary_packet_size.into(),

@@ -38,7 +38,10 @@ fn what_is_set_arrives_in_the_core() {
     settings.client.force_tls_gateway = true;
     let config = settings.config().unwrap();
     assert_eq!(config.traffic.hop_delay, Duration::from_millis(3));
+    let expected = Traffic::on_demand();
     assert_eq!((config.traffic.cover, config.traffic.loop_interval), (false, None));
+    assert_eq!(config.traffic.main_interval, expected.main_interval);
+    assert!(config.traffic.on_demand);
     assert_eq!(config.traffic.packet_size, nym_proto::sphinx::PacketSize::Extended8);
     assert_eq!(config.tls, TlsPolicy::Require);
 }

@@ -39,11 +39,13 @@ pub(super) struct Lanes {
     lanes: BTreeMap<Lane, Entry>,
     interactive: Turns<Lane>,
     bulk: Turns<Lane>,
+    /// Fragments of all lanes that were never transmitted.
+    queued: usize,
 }
 
 impl Lanes {
     pub(super) const fn new() -> Self {
-        Self { lanes: BTreeMap::new(), interactive: Turns::new(), bulk: Turns::new() }
+        Self { lanes: BTreeMap::new(), interactive: Turns::new(), bulk: Turns::new(), queued: 0 }
     }
 
     /// A message was accepted.
@@ -89,6 +91,11 @@ impl Lanes {
         turns.take(looks, &mut |lane, looks| lanes.get_mut(&lane)?.queue.next(looks, is_ready))
     }
 
+    /// True while a fragment of some lane was never transmitted.
+    pub(super) const fn has_queued(&self) -> bool {
+        self.queued > 0
+    }
+
     /// Fragments of a lane that were never transmitted.
     pub(super) fn len(&self, lane: Lane) -> usize {
         self.lanes.get(&lane).map_or(0, |entry| entry.queued)
@@ -115,6 +122,7 @@ impl Lanes {
         let Some(entry) = self.lanes.get_mut(&lane) else { return };
         let (share, was_queued) = (entry.share(), entry.queued > 0);
         entry.queued = entry.queued.saturating_add(more).saturating_sub(fewer);
+        self.queued = self.queued.saturating_add(more).saturating_sub(fewer);
         let (new_share, is_queued) = (entry.share(), entry.queued > 0);
         if (share, was_queued) == (new_share, is_queued) {
             return;

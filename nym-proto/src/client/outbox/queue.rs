@@ -45,6 +45,10 @@ impl Queue {
         Self { order, flows: BTreeMap::new(), turns: Turns::new() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
     pub(super) fn insert(&mut self, via: Via, key: u64) {
         let flow = self.flows.entry(via).or_default();
         if flow.keys.is_empty() {

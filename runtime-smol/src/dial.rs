@@ -1,5 +1,7 @@
 //! From URLs to an open WebSocket.
 
+use std::net::SocketAddr;
+
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::Error;
 use futures_rustls::TlsConnector;
@@ -64,12 +66,20 @@ async fn dial_one(url: &str, edge: &Edge, deadline: Deadline) -> Result<WebSocke
     }
 }
 
-/// Connects to the first address that can be reached; each has its share of the time.
 async fn connect(host: &str, port: u16, deadline: Deadline) -> Result<TcpStream, DialError> {
     let resolved = smol::net::resolve((host, port)).await;
     let mut addresses =
         resolved.map_err(|error| DialError::Unresolved { host: host.to_owned(), error })?;
     addresses.truncate(ADDRESSES_MAX);
+    connect_first(&addresses, host, deadline).await
+}
+
+/// Connects to the first address that can be reached; each has its share of the time.
+async fn connect_first(
+    addresses: &[SocketAddr],
+    host: &str,
+    deadline: Deadline,
+) -> Result<TcpStream, DialError> {
     let mut failure = DialError::NoAddress(host.to_owned());
     for (tried, address) in addresses.iter().enumerate() {
         let limit = deadline.share(addresses.len() - tried).map_err(DialError::Io)?;
@@ -111,3 +121,7 @@ async fn connect_through(
         step = tunnel.handle_input(bytes).map_err(failed)?;
     }
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

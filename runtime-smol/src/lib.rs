@@ -35,7 +35,7 @@ use std::pin::Pin;
 
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
-/// How gateways and directories are reached.
+use nym_shell::net::Edge;
 pub use nym_shell::net::{
     BadProxy, BadProxyReason, CaFileError, NetError, NetOptions, Proxy, ProxyUrl, Trust,
 };
@@ -62,22 +62,24 @@ pub async fn connect(
 
 /// Starts a client on smol's global executor and does not wait for it. Nothing but the caller limits
 /// how long it may take to become ready.
-pub fn start(
+pub async fn start(
     config: Config,
     identity: Identity,
     options: &Options,
 ) -> Result<Starting, ConnectError> {
-    start_on(config, identity, options, |task| smol::spawn(task).detach())
+    start_on(config, identity, options, |task| smol::spawn(task).detach()).await
 }
 
-fn start_on(
+async fn start_on(
     config: Config,
     identity: Identity,
     options: &Options,
     spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
 ) -> Result<Starting, ConnectError> {
+    let net = options.net.clone();
+    let edge = smol::unblock(move || Edge::new(&net)).await?;
     let (starting, driver) = nym_shell::start(config, identity, options)?;
-    spawn(Box::pin(run::run(driver, &options.net)?));
+    spawn(Box::pin(run::run(driver, edge)));
     Ok(starting)
 }
 
@@ -89,7 +91,7 @@ pub async fn connect_on(
     options: Options,
     spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
 ) -> Result<Client, ConnectError> {
-    let starting = start_on(config, identity, &options, spawn)?;
+    let starting = start_on(config, identity, &options, spawn).await?;
     let ready = async { Some(starting.ready().await) };
     let late = async {
         smol::Timer::after(options.connect_timeout).await;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use nym_proto::client::{ConnectionId, Event, FetchError, FetchId};
-use nym_shell::net::{Edge, Fetcher, Flow, NetOptions};
-use nym_shell::{Clock, ConnectError, Driver, Io};
+use nym_shell::net::{Edge, Fetcher, Flow};
+use nym_shell::{Clock, Driver, Io};
 use smol::Timer;
 
 use crate::dial::{WebSocket, dial};
@@ -18,11 +18,7 @@ use crate::link::{Link, LinkEvent};
 const ROUNDS_MAX: usize = 64;
 
 /// Runs a client until it has stopped.
-pub(crate) fn run(
-    driver: Driver,
-    options: &NetOptions,
-) -> Result<impl Future<Output = ()> + Send + use<>, ConnectError> {
-    let edge = Edge::new(options)?;
+pub(crate) fn run(driver: Driver, edge: Edge) -> impl Future<Output = ()> + Send {
     let mut runner = Runner {
         link: None,
         dialing: None,
@@ -33,7 +29,7 @@ pub(crate) fn run(
         edge,
         driver,
     };
-    Ok(async move { poll_fn(|cx| runner.poll(cx)).await })
+    async move { poll_fn(|cx| runner.poll(cx)).await }
 }
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -36,7 +36,7 @@ use std::time::Instant;
 pub use client::{Client, Events, Queue, Receipt};
 use nym_proto::client::Config;
 use nym_proto::identity::Identity;
-/// How gateways and directories are reached.
+use nym_shell::net::Edge;
 pub use nym_shell::net::{
     BadProxy, BadProxyReason, CaFileError, NetError, NetOptions, Proxy, ProxyUrl, Trust,
 };
@@ -53,8 +53,9 @@ pub fn connect(
     identity: Identity,
     options: Options,
 ) -> Result<Client, ConnectError> {
+    let edge = Edge::new(&options.net)?;
     let (starting, driver) = nym_shell::start(config, identity, &options)?;
-    let runner = run::Runner::new(driver, &options.net)?;
+    let runner = run::Runner::new(driver, edge)?;
     thread::Builder::new()
         .name("nym-client".to_owned())
         .spawn(move || runner.run())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mio::{Events, Token};
 use nym_proto::client::{ConnectionId, Event, FetchError, FetchId};
-use nym_shell::net::{Edge, Fetcher, Flow, NetOptions};
+use nym_shell::net::{Edge, Fetcher, Flow};
 use nym_shell::{Clock, ConnectError, Driver, Io};
 use tracing::error;
 
@@ -54,8 +54,7 @@ impl Wake for WakePoll {
 }
 
 impl Runner {
-    pub(crate) fn new(driver: Driver, options: &NetOptions) -> Result<Self, ConnectError> {
-        let edge = Edge::new(options)?;
+    pub(crate) fn new(driver: Driver, edge: Edge) -> Result<Self, ConnectError> {
         let poll = mio::Poll::new().map_err(|e| ConnectError::Start(e.to_string()))?;
         let waker = mio::Waker::new(poll.registry(), WAKE)
             .map_err(|e| ConnectError::Start(e.to_string()))?;

@@ -21,6 +21,12 @@ impl Deadline {
         Self { at: Instant::now() + timeout, timeout }
     }
 
+    /// So long from now, though the whole attempt has had `timeout`, which is what errors tell.
+    #[must_use]
+    pub fn after_part(left: Duration, timeout: Duration) -> Self {
+        Self { timeout, ..Self::after(left) }
+    }
+
     /// The whole time there was.
     #[must_use]
     pub const fn timeout(self) -> Duration {

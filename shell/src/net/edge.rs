@@ -66,6 +66,11 @@ impl Edge {
         Deadline::after(self.dial_timeout)
     }
 
+    /// When a request that has so long left has to be over.
+    pub(super) fn fetch_deadline(&self, left: Duration) -> Deadline {
+        Deadline::after_part(left, self.fetch_timeout)
+    }
+
     /// Connects, blocking: TCP and the proxy, without TLS.
     pub fn connect(
         &self,

@@ -91,7 +91,15 @@ pub(super) fn connect(
 }
 
 fn connect_directly(host: &str, port: u16, deadline: Deadline) -> Result<TimedStream, DialError> {
-    let addresses = resolve(host, port, deadline)?;
+    connect_first(&resolve(host, port, deadline)?, host, deadline)
+}
+
+/// Connects to the first address that can be reached; each has its share of the time.
+fn connect_first(
+    addresses: &[SocketAddr],
+    host: &str,
+    deadline: Deadline,
+) -> Result<TimedStream, DialError> {
     let mut failure = DialError::NoAddress(host.to_owned());
     for (tried, address) in addresses.iter().enumerate() {
         let limit = deadline.share(addresses.len() - tried).map_err(DialError::Io)?;

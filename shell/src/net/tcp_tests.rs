@@ -13,12 +13,23 @@ fn addresses_are_taken_as_they_are_and_unknown_names_are_named() {
 }
 
 #[test]
-fn the_next_address_is_tried_when_one_is_closed() {
-    // the name has an address of each family on most machines; nothing listens on the other one
+fn the_next_address_is_tried_when_one_is_closed_or_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let deadline = Deadline::after(Duration::from_secs(60));
-    assert!(connect("localhost", port, None, deadline).is_ok());
+    let open = listener.local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // reserved for documentation: refused at once or never answered
+    let nobody = "192.0.2.1:9".parse().unwrap();
+    let first = |addresses: &[SocketAddr], millis| {
+        connect_first(addresses, "a.example", Deadline::after(Duration::from_millis(millis)))
+    };
+    assert!(first(&[closed, closed, open], 60_000).is_ok());
+    assert!(first(&[nobody, open], 3000).is_ok());
+    let error = first(&[closed], 60_000).unwrap_err().to_string();
+    assert!(error.contains(&closed.to_string()), "{error}");
+    let error = first(&[], 60_000).unwrap_err().to_string();
+    assert!(error.contains("a.example"), "{error}");
+    let error = first(&[open], 0).unwrap_err().to_string();
+    assert!(error.contains("no answer within 0ns"), "{error}");
 }
 
 #[test]

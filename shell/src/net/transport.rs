@@ -30,7 +30,8 @@ impl Connector for EdgeConnector {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<EdgeTransport>, Error> {
-        let stream = self.open(details.uri, deadline(details.timeout)).map_err(other)?;
+        let deadline = self.0.fetch_deadline(left(details.timeout));
+        let stream = self.open(details.uri, deadline).map_err(other)?;
         let (input, output) =
             (details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(EdgeTransport { stream, buffers: LazyBuffers::new(input, output) }))
@@ -52,8 +53,9 @@ fn other(error: DialError) -> Error {
     Error::Other(Box::new(error))
 }
 
-fn deadline(timeout: NextTimeout) -> Deadline {
-    Deadline::after(timeout.not_zero().map_or(Duration::MAX, |left| *left))
+/// The time left; there is always a limit.
+fn left(timeout: NextTimeout) -> Duration {
+    timeout.not_zero().map_or(Duration::MAX, |left| *left)
 }
 
 /// Names are resolved when connecting, and not at all if there is a proxy.
@@ -118,13 +120,13 @@ impl Transport for EdgeTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.set_deadline(deadline(timeout));
+        self.stream.set_deadline(Deadline::after(left(timeout)));
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         self.stream.write(output).map_err(failed(timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.set_deadline(deadline(timeout));
+        self.stream.set_deadline(Deadline::after(left(timeout)));
         let read = self.stream.read(self.buffers.input_append_buf()).map_err(failed(timeout))?;
         self.buffers.input_appended(read);
         Ok(read > 0)

@@ -49,9 +49,14 @@ fn system() -> RootCertStore {
     for error in &found.errors {
         debug!(%error, "some certificate authorities of the system cannot be read");
     }
+    or_built_in(found.certs)
+}
+
+/// These authorities, or those built in if none of them is of use.
+fn or_built_in(found: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // stores contain odd ones, which nobody can use either
-    let (added, ignored) = roots.add_parsable_certificates(found.certs);
+    let (added, ignored) = roots.add_parsable_certificates(found);
     debug!(added, ignored, "certificate authorities of the system");
     match roots.is_empty() {
         true => {

@@ -9,6 +9,15 @@ fn the_default_trusts_somebody() {
 }
 
 #[test]
+fn a_system_without_authorities_falls_back_on_those_built_in() {
+    let built_in = built_in().len();
+    assert_eq!(or_built_in(Vec::new()).len(), built_in);
+    assert_eq!(or_built_in(vec![CertificateDer::from(vec![0; 9])]).len(), built_in);
+    let one = CertificateDer::from_pem_slice(authority().as_bytes()).unwrap();
+    assert_eq!(or_built_in(vec![one]).len(), 1);
+}
+
+#[test]
 fn a_file_is_added_to_the_others_or_stands_alone() {
     let file = TempFile::new("good", authority().as_bytes());
     let built_in = built_in().len();

@@ -22,7 +22,7 @@ pub(super) async fn start(
     options: &Options,
     patience: Duration,
 ) -> anyhow::Result<Client> {
-    let starting = nym_runtime_smol::start(config, identity, options)?;
+    let starting = nym_runtime_smol::start(config, identity, options).await?;
     let mut watch = Watch::default();
     let events = starting.events();
     let ready = async { Some(starting.ready().await) };

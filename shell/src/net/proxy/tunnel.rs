@@ -1,5 +1,6 @@
 //! How a proxy is asked for a connection: bytes in, bytes out.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -26,7 +27,7 @@ pub struct Tunnel {
 }
 
 /// What to do next.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Step {
     /// Read more.
     Read,
@@ -34,6 +35,17 @@ pub enum Step {
     Write(Zeroizing<Vec<u8>>),
     /// The connection is the host's from now on.
     Open,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read => f.write_str("Read"),
+            // may be a password
+            Self::Write(bytes) => write!(f, "Write({} bytes)", bytes.len()),
+            Self::Open => f.write_str("Open"),
+        }
+    }
 }
 
 enum State {

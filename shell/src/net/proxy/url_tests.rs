@@ -78,3 +78,21 @@ fn passwords_show_nowhere() {
         assert!(!text.contains("hush") && !text.contains("alice"), "{text}");
     }
 }
+
+#[test]
+fn random_text_never_panics() {
+    use nym_proto::entropy::{Entropy, Purpose};
+    let mut random = Entropy::new([3; 32]).stream(Purpose::Other(0));
+    let parts = [
+        "http", "socks5", "://", ":", "@", "[", "]", "/", "%", "%4", "ä", "a", "::1", "65536", ".",
+        "",
+    ];
+    for _ in 0..20_000 {
+        let len = random.index(9);
+        let text: String = (0..len).map(|_| parts[random.index(parts.len())]).collect();
+        if let Ok(proxy) = text.parse::<ProxyUrl>() {
+            let again: ProxyUrl = proxy.to_string().parse().unwrap();
+            assert_eq!((again.host, again.port), (proxy.host, proxy.port), "{text}");
+        }
+    }
+}

@@ -159,7 +159,7 @@ async fn with_client(patient: Patient, report: &mut Report) -> anyhow::Result<()
 async fn connect(patient: Patient) -> anyhow::Result<(Client, String)> {
     let identity = generate_identity()?;
     let options = options(&patient.settings, None)?;
-    let starting = nym_runtime_smol::start(patient.config, identity, &options)?;
+    let starting = nym_runtime_smol::start(patient.config, identity, &options).await?;
     let failure = async { Err(first_failure(&starting).await) };
     let ready = async { Ok(starting.ready().await?) };
     let client: Client = ready.or(failure).or(late(PATIENCE)).await?;

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -19,11 +20,13 @@ pub const CA_FILE_BYTES_MAX: usize = 1 << 20;
 /// TLS settings: the `ring` provider and the authorities of `trust`.
 pub(super) fn tls_config(trust: &Trust) -> Result<Arc<ClientConfig>, NetError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(NetError::Tls)?
         .with_root_certificates(roots(trust)?)
         .with_no_client_auth();
+    // a ticket would tell a directory that a client has come again, from wherever it comes
+    config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 

@@ -199,13 +199,21 @@ fn hex(digit: Option<u8>) -> Result<u8, BadProxyReason> {
     digit.and_then(|digit| u8::try_from(digit).ok()).ok_or(BadProxyReason::Credentials)
 }
 
+/// The text without what may be a user or a password, also if it is written wrongly.
 fn without_credentials(text: &str) -> String {
-    match text.rsplit_once('@') {
-        None => text.to_owned(),
-        Some((before, place)) => match before.split_once("://") {
-            Some((scheme, _)) => format!("{scheme}://<redacted>@{place}"),
-            None => format!("<redacted>@{place}"),
-        },
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (credentials, place) = match rest.rsplit_once('@') {
+        Some((_, place)) => ("<redacted>@", place),
+        None => ("", rest),
+    };
+    let colon = if scheme.is_empty() { "" } else { "://" };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    match place.split_once(':').filter(|_| !place.starts_with('[')) {
+        Some((host, port)) if is_port(port) => {
+            format!("{scheme}{colon}{credentials}{host}:{port}")
+        }
+        Some((host, _)) => format!("{scheme}{colon}{credentials}{host}:<redacted>"),
+        None => format!("{scheme}{colon}{credentials}{place}"),
     }
 }
 

@@ -62,6 +62,8 @@ fn passwords_show_nowhere() {
     let proxy: ProxyUrl = "http://alice:hush@h:1".parse().unwrap();
     let bad: BadProxy = "ftp://alice:hush@h".parse::<ProxyUrl>().unwrap_err();
     let worse: BadProxy = "alice:hush@h:x".parse::<ProxyUrl>().unwrap_err();
+    let forgotten: BadProxy = "http://alicia:hush".parse::<ProxyUrl>().unwrap_err();
+    assert_eq!(forgotten.url, "http://alicia:<redacted>");
     let options = crate::Options {
         net: crate::net::NetOptions {
             proxy: crate::net::Proxy::Url(proxy.clone()),
@@ -73,6 +75,7 @@ fn passwords_show_nowhere() {
         format!("{proxy:?} {proxy}"),
         format!("{bad:?} {bad}"),
         format!("{worse:?} {worse}"),
+        format!("{forgotten:?} {forgotten}"),
         format!("{options:?}"),
     ] {
         assert!(!text.contains("hush") && !text.contains("alice"), "{text}");

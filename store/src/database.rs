@@ -4,6 +4,7 @@
 //! table entries  the core's entries, as they are
 //! table about    magic           "nym-store"
 //!                format          version (4, big-endian)
+//!                identity        the identity key of the client it belongs to (32)
 //!                active_gateway  its identity key (32); absent: none yet
 //! ```
 
@@ -44,6 +45,7 @@ const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries
 const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
 const ABOUT_MAGIC: &str = "magic";
 const ABOUT_FORMAT: &str = "format";
+const ABOUT_IDENTITY: &str = "identity";
 const ABOUT_ACTIVE: &str = "active_gateway";
 
 type About<'txn> = Table<'txn, &'static str, &'static [u8]>;
@@ -68,9 +70,13 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Reads the file in this folder and writes it anew, without what was erased.
-    pub(crate) fn open(data: &Path, lock: Lock) -> Result<Self, StoreError> {
-        let content = read(data)?;
-        let db = replace(data, &content)?;
+    pub(crate) fn open(
+        data: &Path,
+        identity: &IdentityKey,
+        lock: Lock,
+    ) -> Result<Self, StoreError> {
+        let content = read(data, identity)?;
+        let db = replace(data, identity, &content)?;
         Ok(Self { db, path: data.join(NAME), is_broken: false, _lock: lock })
     }
 
@@ -150,6 +156,8 @@ enum Failure {
     Foreign,
     #[error("it has format {0}")]
     Newer(u32),
+    #[error("it belongs to another identity")]
+    OfAnother,
     #[error("{0}")]
     Damaged(String),
     #[error(transparent)]
@@ -162,6 +170,7 @@ impl Failure {
         match self {
             Self::Foreign => StoreError::StateForeign(path),
             Self::Newer(version) => StoreError::StateNewer { path, version, known: FORMAT },
+            Self::OfAnother => StoreError::StateOfAnother(path),
             Self::Damaged(reason) => StoreError::StateDamaged { path, reason },
             Self::Redb(error) => StoreError::StateDamaged { path, reason: error.to_string() },
         }
@@ -178,7 +187,7 @@ impl From<TableError> for Failure {
 }
 
 /// Reads the database in this folder. The file is left as it is.
-pub(crate) fn read(data: &Path) -> Result<Content, StoreError> {
+pub(crate) fn read(data: &Path, identity: &IdentityKey) -> Result<Content, StoreError> {
     let path = data.join(NAME);
     let bytes = bytes(&path)?;
     if !bytes.starts_with(REDB) {
@@ -187,7 +196,8 @@ pub(crate) fn read(data: &Path) -> Result<Content, StoreError> {
             false => StoreError::StateForeign(path),
         });
     }
-    let parsed = contained(|| parse(bytes)).map_err(|panic| Failure::Damaged(panic.to_string()));
+    let parsed =
+        contained(|| parse(bytes, identity)).map_err(|panic| Failure::Damaged(panic.to_string()));
     parsed.flatten().map_err(|failure| failure.of(&path))
 }
 
@@ -208,7 +218,7 @@ fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     }
 }
 
-fn parse(bytes: Zeroizing<Vec<u8>>) -> Result<Content, Failure> {
+fn parse(bytes: Zeroizing<Vec<u8>>, identity: &IdentityKey) -> Result<Content, Failure> {
     let backend = Image::new(bytes);
     let mut db = builder().create_with_backend(backend).map_err(redb::Error::from)?;
     // a file that a crash left is repaired by now; what does not verify yet is damage
@@ -216,11 +226,11 @@ fn parse(bytes: Zeroizing<Vec<u8>>) -> Result<Content, Failure> {
         return Err(Failure::Damaged("it was closed, and does not verify".into()));
     }
     let txn = db.begin_read().map_err(redb::Error::from)?;
-    check_format(&txn)?;
+    check_about(&txn, identity)?;
     content(&txn, Take::All)
 }
 
-fn check_format(txn: &ReadTransaction) -> Result<(), Failure> {
+fn check_about(txn: &ReadTransaction, identity: &IdentityKey) -> Result<(), Failure> {
     let about = txn.open_table(ABOUT)?;
     let entry = |name| about.get(name).map_err(|error| Failure::Redb(error.into()));
     if entry(ABOUT_MAGIC)?.is_none_or(|magic| magic.value() != MAGIC) {
@@ -228,9 +238,13 @@ fn check_format(txn: &ReadTransaction) -> Result<(), Failure> {
     }
     let format = entry(ABOUT_FORMAT)?.and_then(|value| value.value().try_into().ok());
     match format.map(u32::from_be_bytes) {
-        Some(FORMAT) => Ok(()),
-        Some(newer) if newer > FORMAT => Err(Failure::Newer(newer)),
-        _ => Err(Failure::Damaged("it does not tell its format".into())),
+        Some(FORMAT) => {}
+        Some(newer) if newer > FORMAT => return Err(Failure::Newer(newer)),
+        _ => return Err(Failure::Damaged("it does not tell its format".into())),
+    }
+    match entry(ABOUT_IDENTITY)?.is_some_and(|owner| owner.value() == identity.as_bytes()) {
+        true => Ok(()),
+        false => Err(Failure::OfAnother),
     }
 }
 
@@ -271,14 +285,16 @@ fn active(txn: &ReadTransaction) -> Result<Option<IdentityKey>, Failure> {
 
 /// What can be read of a damaged database and be trusted: each registration has a checksum of its own.
 /// Conversations are left: an older state of them would use SURBs twice.
-pub(crate) fn salvage(data: &Path) -> Content {
+pub(crate) fn salvage(data: &Path, identity: &IdentityKey) -> Content {
     for check_on_open in [true, false] {
         let salvaged = contained(|| {
             let backend = Image::new(bytes(&data.join(NAME)).ok()?);
             let mut builder = builder();
             builder.set_check_integrity_on_open(check_on_open);
             let db = builder.create_with_backend(backend).ok()?;
-            content(&db.begin_read().ok()?, Take::Registrations).ok()
+            let txn = db.begin_read().ok()?;
+            check_about(&txn, identity).ok()?;
+            content(&txn, Take::Registrations).ok()
         });
         if let Ok(Some(content)) = salvaged {
             return content;
@@ -288,22 +304,27 @@ pub(crate) fn salvage(data: &Path) -> Content {
 }
 
 /// Puts a database with this content in place of the one in this folder, at once.
-pub(crate) fn replace(data: &Path, content: &Content) -> Result<Database, StoreError> {
+pub(crate) fn replace(
+    data: &Path,
+    identity: &IdentityKey,
+    content: &Content,
+) -> Result<Database, StoreError> {
     let (next, path) = (data.join(NEXT), data.join(NAME));
     private::remove_file(&next)?;
-    let db = create(&next, content)?;
+    let db = create(&next, identity, content)?;
     std::fs::rename(&next, &path).map_err(at(&path))?;
     private::sync_dir(data)?;
     Ok(db)
 }
 
-fn create(path: &Path, content: &Content) -> Result<Database, StoreError> {
+fn create(path: &Path, identity: &IdentityKey, content: &Content) -> Result<Database, StoreError> {
     let file = private::options().create_new(true).open(path).map_err(at(path))?;
     let created = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
     let db = created.map_err(|error| at(path)(io::Error::other(error)))?;
     let filled = write(&db, |about, entries| {
         about.insert(ABOUT_MAGIC, MAGIC)?;
         about.insert(ABOUT_FORMAT, FORMAT.to_be_bytes().as_slice())?;
+        about.insert(ABOUT_IDENTITY, identity.as_bytes().as_slice())?;
         if let Some(gateway) = &content.active {
             about.insert(ABOUT_ACTIVE, gateway.as_bytes().as_slice())?;
         }
@@ -340,3 +361,7 @@ fn builder() -> Builder {
     builder.set_cache_size(CACHE);
     builder
 }
+
+#[cfg(test)]
+#[path = "database_tests.rs"]
+mod tests;

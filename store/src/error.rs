@@ -72,6 +72,12 @@ pub enum StoreError {
     /// The file in place of the database is something else. It was not changed.
     #[error("{} is not the state of a client and was left as it is; put the right file back, or recover the profile", .0.display())]
     StateForeign(PathBuf),
+    /// The database belongs to other keys than those beside it. It was not changed.
+    #[error(
+        "{} belongs to another identity than the keys beside it; put back what belongs together, or recover the \
+         profile to keep these keys and begin with an empty state", .0.display()
+    )]
+    StateOfAnother(PathBuf),
     /// The database was written by a later version of this program. It was not changed.
     #[error("{} has format {version}, and this program knows formats up to {known}; use the newer program", path.display())]
     StateNewer {

@@ -49,6 +49,10 @@ mod lock;
 mod pem;
 mod private;
 mod profile;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "import")]
+pub mod upstream;
 
 pub use error::{KeyFault, StoreError};
 pub use profile::{Profile, Recovered};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nym_proto::client::{Registration, State};
+use nym_proto::client::{MemoryStore, Registration, State};
 use nym_proto::identity::{Identity, IdentityKey};
 use nym_shell::SharedStore;
 
@@ -78,7 +78,7 @@ impl Profile {
         private::create_dir(&next)?;
         keys::write(&next, identity)?;
         let content = Content { entries: state.to_store(), active: active_gateway };
-        drop(database::replace(&next, &content)?);
+        drop(database::replace(&next, identity.identity.public(), &content)?);
         std::fs::rename(&next, &data).map_err(at(&data))?;
         private::sync_dir(dir)?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -102,12 +102,13 @@ impl Profile {
         let data = dir.join(DATA);
         private::check(&data, Kept::Folder)?;
         let identity = keys::read(&data, Modes::Check)?;
-        let disk = Arc::new(Mutex::new(Disk::open(&data, lock)?));
+        let disk = Disk::open(&data, identity.identity.public(), lock)?;
+        let disk = Arc::new(Mutex::new(disk));
         Ok(Self { dir: dir.to_owned(), identity, disk })
     }
 
-    /// Begins with a new state where [`open`](Self::open) finds the old one damaged, foreign, too large or
-    /// missing. The identity stays. The file is kept beside the new one, as `state.redb.damaged-` and the Unix
+    /// Begins with a new state where [`open`](Self::open) finds the old one damaged, foreign, of other keys, too
+    /// large or missing. The identity stays. The file is kept beside the new one, as `state.redb.damaged-` and the Unix
     /// time. Registrations and the active gateway are taken over if they can be read, so that the address
     /// stays; conversations are not. `None`: nothing is wrong with the state, and nothing was done.
     ///
@@ -118,20 +119,21 @@ impl Profile {
         let lock = lock_existing(dir)?;
         let data = dir.join(DATA);
         private::check(&data, Kept::Folder)?;
-        keys::read(&data, Modes::Check)?;
-        match database::read(&data) {
+        let identity = *keys::read(&data, Modes::Check)?.identity.public();
+        match database::read(&data, &identity) {
             Ok(_) => return Ok(None),
             Err(
                 StoreError::StateDamaged { .. }
                 | StoreError::StateForeign(_)
+                | StoreError::StateOfAnother(_)
                 | StoreError::StateTooLarge { .. }
                 | StoreError::StateMissing(_),
             ) => {}
             Err(error) => return Err(error),
         }
-        let content = database::salvage(&data);
+        let content = database::salvage(&data, &identity);
         let kept_aside = keep_aside(&data)?;
-        drop(database::replace(&data, &content)?);
+        drop(database::replace(&data, &identity, &content)?);
         drop(lock);
         Ok(Some(Recovered { kept_aside, registrations: content.entries.len() }))
     }
@@ -162,12 +164,20 @@ impl Profile {
         Ok(state)
     }
 
+    /// Everything that is kept, as the core wrote it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn entries(&self) -> Result<MemoryStore, StoreError> {
+        Ok(self.disk().content()?.entries)
+    }
+
     /// All registrations, in order of the gateways' keys.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn registrations(&self) -> Result<Vec<Registration>, StoreError> {
-        Ok(self.disk().content()?.entries.state().registrations().cloned().collect())
+        Ok(self.entries()?.state().registrations().cloned().collect())
     }
 
     /// The gateway the client was connected to last, or that was set since. It need not have a

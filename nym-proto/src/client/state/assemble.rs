@@ -17,11 +17,11 @@ impl State {
 
     /// Adds a recipient that was written to anonymously, who knows the client by `tag`.
     pub fn add_contact(&mut self, written_at: UnixTime, recipient: Recipient, tag: SenderTag) {
-        let numbers = self.entries.keys().filter_map(|key| match key {
-            EntryKey::Contact(conversation) => Some(*conversation),
-            _ => None,
-        });
-        let conversation = numbers.max().map_or(0, |last| last.saturating_add(1));
+        let all = EntryKey::Contact(0)..=EntryKey::Contact(u64::MAX);
+        let conversation = match self.entries.range(all).next_back() {
+            Some((EntryKey::Contact(last), _)) => last.saturating_add(1),
+            _ => 0,
+        };
         self.add(written_at, Entry::Contact { conversation, recipient, tag });
     }
 

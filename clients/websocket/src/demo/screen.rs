@@ -1,8 +1,8 @@
 //! What a person sees while the demo runs, and its summary.
 
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use nym_proto::address::Recipient;
 use nym_testnet::loopback::Loopback;
 
@@ -15,16 +15,24 @@ pub(crate) struct Screen {
     is_silent: bool,
 }
 
-/// The bar of the file transfer.
-pub(crate) struct Progress(ProgressBar);
+/// How far the file transfer is, on a line that is written again and again.
+pub(crate) struct Progress {
+    fragments: u64,
+    is_shown: bool,
+}
 
 impl Progress {
-    pub(crate) fn sent(&self, fragments: u64) {
-        self.0.set_position(fragments);
+    pub(crate) fn sent(&self, sent: u64) {
+        if self.is_shown {
+            let percent = 100 * sent / self.fragments.max(1);
+            let _ = write!(io::stderr(), "\rAlice -> Bob   file {percent:3} % sent");
+        }
     }
 
     pub(crate) fn finish(self) {
-        self.0.finish_and_clear();
+        if self.is_shown {
+            let _ = write!(io::stderr(), "\r{:40}\r", "");
+        }
     }
 }
 
@@ -66,13 +74,7 @@ impl Screen {
     }
 
     pub(crate) fn progress(&self, fragments: u64) -> Progress {
-        let bar = if self.is_silent { ProgressBar::hidden() } else { ProgressBar::new(fragments) };
-        if let Ok(style) = ProgressStyle::with_template(
-            "Alice -> Bob   file {bar:40} {pos}/{len} packets, {eta} left",
-        ) {
-            bar.set_style(style);
-        }
-        Progress(bar)
+        Progress { fragments, is_shown: !self.is_silent && io::stderr().is_terminal() }
     }
 
     pub(crate) fn summary(&self, report: &Report) -> anyhow::Result<()> {

@@ -33,7 +33,7 @@ impl TimedStream {
         self.stream.try_clone()
     }
 
-    /// A time limit of the system is told as if the operation could be tried again.
+    /// The system tells a missed limit as if the operation could be tried again.
     fn timed(&self, result: io::Result<usize>) -> io::Result<usize> {
         result.map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => self.deadline.missed(),

@@ -39,7 +39,8 @@ fn samples() -> (Vec<u8>, Vec<u8>, [Held; 2]) {
 fn parsed(bytes: Vec<u8>) -> Option<Held> {
     let place = Place::new();
     std::fs::create_dir_all(place.dir()).unwrap();
-    private::write_new(&place.dir().join(NAME), &bytes).unwrap();
+    let mut file = private::options().create_new(true).open(place.dir().join(NAME)).unwrap();
+    io::Write::write_all(&mut file, &bytes).unwrap();
     let read = read(place.dir(), identity(1).identity.public());
     read.ok().map(|content| held(&content))
 }

@@ -1,56 +1,25 @@
 //! What the tests share.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
 
 use nym_proto::client::{Change, Registration, State};
 use nym_proto::entropy::{Entropy, Purpose};
 use nym_proto::gateway::SharedKey;
 use nym_proto::identity::{Identity, IdentityKeyPair};
 
+pub(crate) use self::support::Place;
 use crate::Profile;
 
-/// A folder of its own, removed at the end.
-pub(crate) struct Place(PathBuf);
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 impl Place {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("nym-store-{}-{number}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        Self(dir)
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        &self.0
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.join("data").join(name)
-    }
-
     pub(crate) fn state(&self) -> PathBuf {
         self.file(crate::database::NAME)
     }
 
     pub(crate) fn create(&self) -> Profile {
-        Profile::create(&self.0, &identity(1)).unwrap()
-    }
-
-    /// Names in a folder, sorted.
-    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.0.join(folder)).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        Profile::create(self.dir(), &identity(1)).unwrap()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The database against the store in memory.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod support;
 
 use nym_proto::client::{Change, MemoryStore};
 use nym_proto::entropy::{Entropy, Purpose};
@@ -9,23 +8,7 @@ use nym_proto::identity::Identity;
 use nym_shell::Store as _;
 use nym_store::Profile;
 use proptest::prelude::*;
-
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = format!("nym-store-model-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(dir))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use support::Place;
 
 /// Few keys, so that they meet; of all lengths, and values of all lengths.
 fn change() -> impl Strategy<Value = Change> {
@@ -65,7 +48,7 @@ proptest! {
     ) {
         let place = Place::new();
         let identity = Identity::generate(&mut Entropy::new([1; 32]).stream(Purpose::Identity));
-        let mut profile = Profile::create(&place.0, &identity).unwrap();
+        let mut profile = Profile::create(place.dir(), &identity).unwrap();
         let mut model = MemoryStore::new();
         for step in steps.into_iter().chain([Step::Reopen]) {
             match step {
@@ -75,7 +58,7 @@ proptest! {
                 }
                 Step::Reopen => {
                     drop(profile);
-                    profile = Profile::open(&place.0).unwrap();
+                    profile = Profile::open(place.dir()).unwrap();
                 }
             }
             prop_assert!(model.iter().eq(profile.entries().unwrap().iter()));

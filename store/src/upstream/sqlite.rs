@@ -23,7 +23,7 @@ pub(super) const ROWS_MAX: usize = 100_000;
 /// Steps of SQLite's machine between two looks at how many there were.
 const STEPS: i32 = 1000;
 /// Most looks in all.
-const LOOKS_MAX: u32 = 100_000;
+const LOOKS_MAX: u32 = 20_000;
 
 /// Why a database cannot be read.
 #[derive(Debug, Error)]

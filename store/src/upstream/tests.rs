@@ -225,17 +225,18 @@ fn registrations_that_cannot_be_read_are_an_error_that_says_why() {
 }
 
 #[test]
-fn damaged_bytes_anywhere_never_give_another_identity() {
+fn damaged_bytes_anywhere_give_an_error_or_fewer_registrations() {
     let client = Client::with_gateways();
     let whole = std::fs::read(client.path(GATEWAYS)).unwrap();
-    for at in (0..whole.len()).step_by(whole.len() / 150) {
+    let now = UnixTime::from_secs(2 * REGISTERED_AT);
+    for at in (0..whole.len()).step_by(whole.len() / 1500) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0xff;
         std::fs::write(client.path(GATEWAYS), bytes).unwrap();
-        if let Ok((profile, _)) = client.import() {
-            assert!(is_same(profile.identity(), &identity(1)));
-        }
-        let _ = std::fs::remove_dir_all(client.to.dir());
+        let (mut state, mut report) = (State::new(), Report::default());
+        let path = client.path(GATEWAYS);
+        let _ = gateways::import(&path, client.to.dir(), now, &mut state, &mut report);
+        assert!(state.registrations().count() <= 2, "byte {at}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Killing a process at a moment nobody chose. Knows nothing of what the process does: it prints a number
 //! with [`report`] whenever something is kept.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// What a report begins with, to tell it from what else is printed.
@@ -17,22 +17,55 @@ pub(crate) fn report(n: u64) {
 
 /// Runs the process, kills it (`SIGKILL`), and returns the last number it reported. It is killed while it
 /// starts, or within some milliseconds of a report.
-pub(crate) fn killed(mut command: Command, chance: &mut Chance) -> Option<u64> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut next = || lines.by_ref().find_map(|line| line.strip_prefix(REPORT)?.parse().ok());
+pub(crate) fn killed(command: Command, chance: &mut Chance) -> Option<u64> {
+    let mut process = Reporting::start(command);
     let (mut last, reports) = (None, chance.below(12));
     for _ in 0..reports {
-        last = next().or(last);
+        last = process.next().or(last);
     }
     let pause = if reports == 0 { chance.below(30_000) } else { chance.below(4_000) };
     std::thread::sleep(Duration::from_micros(pause));
-    child.kill().unwrap();
-    while let Some(number) = next() {
-        last = Some(number);
+    process.kill().or(last)
+}
+
+/// A process that reports.
+pub(crate) struct Reporting {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Reporting {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
     }
-    child.wait().unwrap();
-    last
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the next report. `None`: the process has ended.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        let mut lines = self.lines.by_ref().map_while(Result::ok);
+        lines.find_map(|line| line.strip_prefix(REPORT)?.parse().ok())
+    }
+
+    /// Kills the process. Returns the last of the reports that were still to be read.
+    pub(crate) fn kill(&mut self) -> Option<u64> {
+        self.child.kill().unwrap();
+        let last = std::iter::from_fn(|| self.next()).last();
+        self.child.wait().unwrap();
+        last
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        // the process must not outlive a test that fails
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A seeded source of numbers: splitmix64.

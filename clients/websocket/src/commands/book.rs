@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use nym_client::settings::Settings;
 use nym_proto::identity::IdentityKey;
 use nym_shell::Clock;
 use serde::{Deserialize, Serialize};
@@ -70,12 +69,4 @@ pub(crate) fn noted(place: &Place, gateway: &IdentityKey, urls: Vec<String>) -> 
         Some(entry) if entry.urls == urls => Ok(()),
         _ => book.note(gateway, Entry::now(urls)),
     }
-}
-
-/// Where programs connect.
-pub(crate) fn websocket_url(settings: &Settings) -> String {
-    format!(
-        "ws://{}",
-        std::net::SocketAddr::new(settings.socket.host, settings.socket.listening_port)
-    )
 }

@@ -1,11 +1,13 @@
 //! `show`.
 
+use std::net::SocketAddr;
+
+use nym_proto::address::Recipient;
 use serde_json::json;
 
 use super::place::Place;
 use super::print;
 use crate::cli::ShowArgs;
-use nym_proto::address::Recipient;
 
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let place = Place::new(&args.profile)?;
@@ -25,7 +27,8 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<()> {
         Recipient { identity, encryption, gateway }.to_string()
     });
     let (folder, config) = (place.folder.display(), place.config_file.display());
-    let websocket = super::book::websocket_url(&settings);
+    let socket = SocketAddr::new(settings.socket.host, settings.socket.listening_port);
+    let websocket = format!("ws://{socket}");
     if args.output.is_json() {
         let shown = json!({
             "id": place.id,

@@ -37,13 +37,7 @@ impl Client {
     pub(super) fn check_network(&self) -> Result<(), StopReason> {
         match &self.config.network {
             Network::Fixed(topology) => topology.check_routable().map_err(StopReason::Unroutable),
-            Network::Directory(bases) if bases.is_empty() => {
-                Err(StopReason::BadDirectory(String::new()))
-            }
-            Network::Directory(bases) => match bases.iter().find(|base| !is_base_url(base)) {
-                Some(base) => Err(StopReason::BadDirectory(base.clone())),
-                None => Ok(()),
-            },
+            Network::Directory(bases) => check_bases(bases),
         }
     }
 
@@ -211,6 +205,17 @@ fn draw_weighted<'a>(candidates: &[&'a Node], stream: &mut Stream) -> Option<&'a
         }
     }
     None
+}
+
+/// Refuses what cannot be the base URLs of directories.
+pub(super) fn check_bases(bases: &[String]) -> Result<(), StopReason> {
+    if bases.is_empty() {
+        return Err(StopReason::BadDirectory(String::new()));
+    }
+    match bases.iter().find(|base| !is_base_url(base)) {
+        Some(base) => Err(StopReason::BadDirectory(base.clone())),
+        None => Ok(()),
+    }
 }
 
 /// True for `http://` and `https://` URLs with a host.

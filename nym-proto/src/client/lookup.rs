@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::directory::{Directory, DirectoryOutput};
-use super::{FetchError, FetchId};
+use super::gateways::check_bases;
+use super::{FetchError, FetchId, StopReason};
 use crate::entropy::{Entropy, Purpose};
 use crate::time::{Instant, UnixTime};
 use crate::topology::{MinPerformance, Topology};
@@ -44,18 +45,21 @@ pub enum LookupStep {
 
 impl DirectoryLookup {
     /// Begins with the first of these base URLs. The seed spreads the pauses.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`StopReason::BadDirectory`] if one of them is none.
     pub fn new(
         bases: Vec<String>,
         min_performance: MinPerformance,
         seed: [u8; 32],
         now: Instant,
-    ) -> Self {
+    ) -> Result<Self, StopReason> {
+        check_bases(&bases)?;
         let stream = Entropy::new(seed).stream(Purpose::Directory);
         let directory = Directory::new(bases, min_performance, now, stream);
         let mut lookup = Self { directory, steps: VecDeque::new() };
         lookup.tick(now);
-        lookup
+        Ok(lookup)
     }
 
     /// The next thing to do or to know.
@@ -98,5 +102,50 @@ impl DirectoryLookup {
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIX: UnixTime = UnixTime::from_secs(1_767_225_600);
+
+    fn look(bases: &[&str]) -> Result<DirectoryLookup, StopReason> {
+        let bases = bases.iter().map(|&base| base.to_owned()).collect();
+        DirectoryLookup::new(bases, MinPerformance::default(), [1; 32], Instant::START)
+    }
+
+    fn fetches(lookup: &mut DirectoryLookup) -> Vec<(FetchId, String)> {
+        let steps = core::iter::from_fn(|| lookup.poll());
+        let fetch = |step| match step {
+            LookupStep::Fetch { fetch, url } => Some((fetch, url)),
+            _ => None,
+        };
+        steps.filter_map(fetch).collect()
+    }
+
+    #[test]
+    fn what_is_no_directory_is_refused_at_once() {
+        for bases in [&[][..], &["nonsense"], &["http://a/", "ftp://b/"]] {
+            assert!(matches!(look(bases), Err(StopReason::BadDirectory(_))), "{bases:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_fails_is_told_and_the_next_one_is_asked() {
+        let mut lookup = look(&["http://a/", "http://b/"]).unwrap();
+        let first = fetches(&mut lookup);
+        assert_eq!(first.len(), 4);
+        assert!(first.iter().all(|(_, url)| url.starts_with("http://a/")));
+        let failed = Err(FetchError::Status(503));
+        lookup.fetched(Instant::START, UNIX, first[0].0, failed);
+        assert!(
+            matches!(lookup.poll(), Some(LookupStep::Failed { reason }) if reason.contains("503"))
+        );
+        let at = lookup.next_deadline().unwrap();
+        assert!(at > Instant::START);
+        lookup.tick(at);
+        assert!(fetches(&mut lookup).iter().all(|(_, url)| url.starts_with("http://b/")));
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn topology(
     };
     let (clock, fetcher) = (Clock::start(), edge.fetcher());
     let until = Instant::now() + patience;
-    let mut lookup = DirectoryLookup::new(bases, config.min_performance, seed()?, clock.now());
+    let mut lookup = DirectoryLookup::new(bases, config.min_performance, seed()?, clock.now())?;
     let mut failure = None;
     loop {
         while let Some(step) = lookup.poll() {

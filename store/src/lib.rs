@@ -33,6 +33,13 @@
 //! # }
 //! ```
 //!
+//! # Damage
+//!
+//! A database is read in memory first, with all its checksums, and only a sound one is written to. redb
+//! panics on some damaged files. Such a panic is caught and becomes [`StoreError::StateDamaged`], but its
+//! message has gone to the panic hook by then; in a program built with `panic = "abort"` it ends the
+//! program, and the file is as it was.
+//!
 //! # Erased secrets
 //!
 //! The database is copy-on-write: an erased value stays in a free page of the file until a later

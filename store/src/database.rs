@@ -22,6 +22,7 @@ use redb::{
 use zeroize::Zeroizing;
 
 use crate::error::{StoreError, at};
+use crate::filled::Filled;
 use crate::guard::contained;
 use crate::image::Image;
 use crate::lock::Lock;
@@ -319,7 +320,8 @@ pub(crate) fn replace(
 
 fn create(path: &Path, identity: &IdentityKey, content: &Content) -> Result<Database, StoreError> {
     let file = private::options().create_new(true).open(path).map_err(at(path))?;
-    let created = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
+    let created =
+        FileBackend::new(file).and_then(|file| builder().create_with_backend(Filled::new(file)));
     let db = created.map_err(|error| at(path)(io::Error::other(error)))?;
     let filled = write(&db, |about, entries| {
         about.insert(ABOUT_MAGIC, MAGIC)?;

@@ -49,6 +49,7 @@
 
 mod database;
 mod error;
+mod filled;
 mod guard;
 mod image;
 mod keys;

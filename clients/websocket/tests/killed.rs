@@ -158,7 +158,7 @@ fn prove(stage: &Stage, tags: &Tags, address: &str, round: u32) {
 /// The program is in the middle of both conversations when it is killed.
 fn disturb(stage: &mut Stage, tags: &Tags, round: u32) {
     let pause = stage.chance.up_to(Duration::from_millis(250));
-    if round % 4 == 0 {
+    if round.is_multiple_of(4) {
         // somewhere in its start
         let mut child = stage.spawn();
         std::thread::sleep(pause);
@@ -184,7 +184,7 @@ fn a_client_that_is_killed_hundreds_of_times_keeps_its_address_and_its_conversat
     let tags = introduce(&stage, &address);
     for round in 0..KILLS {
         disturb(&mut stage, &tags, round);
-        if round % ROUNDS == ROUNDS - 1 {
+        if (round + 1).is_multiple_of(ROUNDS) {
             prove(&stage, &tags, &address, round);
         }
     }

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 
 class Failure(Exception):
@@ -18,6 +18,8 @@ def run_program(name, coroutine, url):
         sys.exit(f"{name}: the time is up")
     except ConnectionRefusedError as error:
         sys.exit(f"{name}: {error}; is a client running at {url}?")
+    except InvalidStatus as error:
+        sys.exit(f"{name}: {url}: {error}")
     except InvalidHandshake as error:
         sys.exit(f"{name}: {url}: {error}; is another program connected already?")
     except (Failure, OSError, ConnectionClosed, InvalidURI) as error:

@@ -164,7 +164,7 @@ async fn serve(setup: Setup, server: Option<Server>, is_json: bool) -> anyhow::R
 
 /// Tells what happens, and notes a gateway that has replaced another.
 async fn watch(client: &Client, kept: Option<&(Place, Profile)>) {
-    let (events, mut watch) = (client.events(), Watch::default());
+    let (events, mut watch) = (client.events(), Watch::connected());
     while let Some(fact) = events.next().await {
         watch.tell(&fact);
         if matches!(fact, Fact::Address(_))

@@ -44,9 +44,16 @@ pub(super) async fn start(
 #[derive(Default)]
 pub(super) struct Watch {
     last: Option<String>,
+    /// The client is connected, and that is told.
+    is_up: bool,
 }
 
 impl Watch {
+    /// Of a client that is connected already.
+    pub(super) fn connected() -> Self {
+        Self { is_up: true, ..Self::default() }
+    }
+
     /// Until the client has ended.
     pub(super) async fn follow(&mut self, events: &Events) {
         while let Some(fact) = events.next().await {
@@ -55,11 +62,21 @@ impl Watch {
     }
 
     pub(super) fn tell(&mut self, fact: &Fact) {
-        let Some(line) = line(fact) else { return };
-        if self.last.as_ref() != Some(&line) {
+        if let Some(line) = self.news(fact) {
             eprintln!("{line}");
-            self.last = Some(line);
         }
+    }
+
+    /// The line for a fact that is new. That a client is degraded or no longer is no new connection.
+    fn news(&mut self, fact: &Fact) -> Option<String> {
+        if let Fact::Connectivity(state) = fact
+            && std::mem::replace(&mut self.is_up, state.is_up())
+        {
+            return None;
+        }
+        let line = line(fact).filter(|line| self.last.as_ref() != Some(line))?;
+        self.last = Some(line.clone());
+        Some(line)
     }
 }
 
@@ -95,7 +112,7 @@ fn line(fact: &Fact) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use nym_proto::client::{Connectivity, SessionFailure};
+    use nym_proto::client::{Connectivity, Degradation, SessionFailure};
 
     use super::*;
 
@@ -107,5 +124,18 @@ mod tests {
         assert!(line(&Fact::Connectivity(Connectivity::Ready)).unwrap().contains("Connected"));
         assert_eq!(line(&Fact::Connectivity(Connectivity::Connecting)), None);
         assert_eq!(line(&Fact::BadFrame), None);
+    }
+
+    #[test]
+    fn a_client_that_is_degraded_and_recovers_is_not_told_to_connect_again() {
+        let mut watch = Watch::default();
+        let mut is_told = |fact: Fact| watch.news(&fact).is_some();
+        assert!(is_told(Fact::Connectivity(Connectivity::Ready)));
+        assert!(is_told(Fact::Degraded(Degradation::GatewaySilent)));
+        assert!(!is_told(Fact::Connectivity(Connectivity::Degraded)));
+        assert!(is_told(Fact::Recovered(Degradation::GatewaySilent)));
+        assert!(!is_told(Fact::Connectivity(Connectivity::Ready)));
+        assert!(!is_told(Fact::Connectivity(Connectivity::Offline)));
+        assert!(is_told(Fact::Connectivity(Connectivity::Ready)));
     }
 }

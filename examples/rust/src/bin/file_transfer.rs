@@ -84,18 +84,13 @@ fn send(connection: &mut Connection, path: &Path, recipient: Recipient) -> anyho
         }
         header.offset += CHUNK;
     }
-    let answer = loop {
-        match answer {
-            Some(answer) => break answer,
-            None => {
-                if let Response::Received(message) = connection.wait()? {
-                    answer = Some(message);
-                }
-            }
+    while answer.is_none() {
+        if let Response::Received(message) = connection.wait()? {
+            answer = Some(message);
         }
-    };
+    }
     connection.ask(&Request::ClosedConnection(lane))?;
-    let answer: Answer = serde_json::from_slice(&answer.data)?;
+    let answer: Answer = serde_json::from_slice(&answer.context("no answer")?.data)?;
     let is_there = answer.complete && answer.sha256 == header.sha256;
     ensure!(is_there, "the receiver has not got the file: {answer:?}");
     println!("sent {} {} {}", header.file, header.size, header.sha256);

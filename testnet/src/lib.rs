@@ -14,6 +14,10 @@
 //! on real sockets of the loopback interface, and the command `nym-testnet` does so from the
 //! command line. [`sim`] runs a whole network with its clients in virtual time.
 //!
+//! With the feature `oracle` the nodes of `loopback` remove layers with the published crate
+//! `sphinx-packet`, so that every packet of a client is checked by another implementation. The
+//! simulator does not.
+//!
 //! This is a network to test with. It is not hardened for the Internet, keeps nothing on disk,
 //! verifies no credentials, and all its keys derive from one seed.
 
@@ -32,6 +36,8 @@ mod keys;
 #[cfg(feature = "loopback")]
 pub mod loopback;
 pub mod mixnode;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 mod relay;
 mod replay;
 #[allow(clippy::indexing_slicing, reason = "indices are numbers the simulation has given out")]

@@ -23,6 +23,7 @@ use std::time::SystemTime;
 
 use nym_proto::client::WsFrame;
 use nym_proto::identity::IdentityKey;
+use nym_proto::sphinx::PacketPeeler;
 use nym_proto::time::UnixTime;
 use nym_proto::topology::{Layer, Topology};
 use smol::channel::Sender;
@@ -262,6 +263,15 @@ impl Drop for Loopback {
             let _ = thread.join();
         }
     }
+}
+
+/// What the nodes remove layers with: the published crate if the feature `oracle` is on.
+fn peeler() -> Box<dyn PacketPeeler> {
+    #[cfg(feature = "oracle")]
+    let peeler = crate::oracle::OraclePeeler;
+    #[cfg(not(feature = "oracle"))]
+    let peeler = nym_proto::sphinx::SphinxPeeler::default();
+    Box::new(peeler)
 }
 
 /// A listening socket on the loopback interface.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 
 use nym_proto::client::WsFrame;
+use nym_proto::gateway::GcmSiv;
 use nym_proto::time::Instant;
 use smol::channel::Receiver;
 use smol::{LocalExecutor, Task};
@@ -173,8 +174,9 @@ impl<'e> Network<'e> {
             loss: self.config.loss,
             limits: MixLimits::default(),
         };
-        let machine = Machine::Mix(Box::new(MixNode::new(config, self.clock.now(), unix_now())));
-        let node = Node::new(self.executor, self.clock, machine);
+        let (now, peeler) = (self.clock.now(), super::peeler());
+        let mix = MixNode::with_peeler(config, now, unix_now(), peeler);
+        let node = Node::new(self.executor, self.clock, Machine::Mix(Box::new(mix)));
         node.host.listen_for_nodes(socket)?;
         self.running_mixes.push(node);
         Ok(())
@@ -194,7 +196,9 @@ impl<'e> Network<'e> {
         };
         slot.runs += 1;
         let store = core::mem::take(&mut slot.store);
-        let gateway = Gateway::new(config, slot.plan.gateway_keys(), store, now, unix_now());
+        let keys = slot.plan.gateway_keys();
+        let packets = (super::peeler(), Box::new(GcmSiv) as _);
+        let gateway = Gateway::with_packets(config, keys, store, now, unix_now(), packets);
         let node = Node::new(self.executor, self.clock, Machine::Gateway(Box::new(gateway)));
         node.host.listen_for_nodes(mix)?;
         node.host.listen_for_clients(ws)?;

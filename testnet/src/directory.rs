@@ -200,7 +200,8 @@ struct Query {
 }
 
 impl Query {
-    /// `None` if a parameter has a value it cannot have. Unknown parameters are ignored.
+    /// `None` if a parameter has a value it cannot have. Unknown parameters are ignored. The answer
+    /// is JSON for those who would prefer `bincode`, too; they go by its content type.
     fn parse(text: &str) -> Option<Self> {
         let mut query = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -210,7 +211,7 @@ impl Query {
                     query.per_page = Some(value.parse().ok().filter(|&size| size > 0)?);
                 }
                 ("epoch_id", value) => query.epoch_id = Some(value.parse().ok()?),
-                ("output", value) if value != "json" => return None,
+                ("output", value) if !matches!(value, "json" | "bincode") => return None,
                 _ => {}
             }
         }

@@ -5,6 +5,7 @@ use core::fmt;
 
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
+use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::crypto::{
@@ -226,7 +227,8 @@ impl<'r> Schedule<'r> {
 
     /// This is what is agreed on with hop `i`.
     fn agreed(&mut self, i: usize, shared: &[u8; 32]) -> Result<(), BuildError> {
-        let Some(secret) = self.secrets.get_mut(i).filter(|_| *shared != [0; 32]) else {
+        let is_zero: bool = shared.ct_eq(&[0; 32]).into();
+        let Some(secret) = self.secrets.get_mut(i).filter(|_| !is_zero) else {
             return Err(BuildError::DegenerateKey(i));
         };
         *secret = *expand(shared);

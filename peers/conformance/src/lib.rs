@@ -11,11 +11,13 @@
 
 pub mod content;
 pub mod convert;
+pub mod gateway_texts;
 pub mod network;
 pub mod our_gateway;
 pub mod ours;
 pub mod person;
 pub mod post;
 pub mod socket;
+pub mod texts;
 pub mod their_gateway;
 pub mod theirs;

@@ -24,8 +24,8 @@ use tungstenite::{Message, WebSocket};
 /// Between two messages of a program. Their fragments take about half of the slots.
 const PAUSE: Duration = Duration::from_millis(400);
 const MESSAGE_BYTES_MAX: usize = 8000;
-/// SURBs of each message; answers use them up.
-const SURBS: u32 = 3;
+/// SURBs of each message; its answer uses it up. With more of them, what is kept would grow up to its limits.
+const SURBS: u32 = 1;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

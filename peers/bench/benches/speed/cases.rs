@@ -10,6 +10,7 @@ use nym_peers_conformance::convert::their_rotation;
 use nym_peers_conformance::network::Network;
 use nym_peers_conformance::person::Person;
 use nym_proto::entropy::{Entropy, Purpose, Stream};
+use nym_proto::gateway::{ForwardFrame, ProtocolVersion, SharedKey};
 use nym_proto::identity::PrivateKey;
 use nym_proto::message::{
     AckId, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck, PLAIN_HEAD, Path,
@@ -17,7 +18,8 @@ use nym_proto::message::{
     fragment_room, open, open_ack, seal, seal_ack, write_padded,
 };
 use nym_proto::sphinx::{
-    Delay, Hop, PacketBuilder as _, PacketPeeler as _, PacketSize, SphinxBuilder, SphinxPeeler,
+    Delay, Hop, KeyRotation, PacketBuilder as _, PacketPeeler as _, PacketSize, SphinxBuilder,
+    SphinxPeeler,
 };
 use nym_proto::time::Instant;
 use nym_proto::topology::{Delays, Route};
@@ -43,9 +45,11 @@ const MEGABYTE: usize = 1_000_000;
 /// All lines of the table; tells of each when it is done.
 pub fn all(mut done: impl FnMut(&Line)) -> Vec<Line> {
     let world = World::new();
-    let cases: [fn(&World) -> Line; 11] = [
+    let cases: [fn(&World) -> Line; 13] = [
         packet_of_a_new_builder,
         packet,
+        packets_in_a_row,
+        at_the_slot,
         reply,
         surb,
         surbs,
@@ -283,6 +287,53 @@ fn packet(world: &World) -> Line {
         1,
         || {
             black_box(ours.packet(&message, &header, 0));
+        },
+        || {
+            black_box(theirs.packet(fragment.clone()));
+        },
+    )
+}
+
+/// There is nothing that makes several packets together: each slot of a client needs one.
+fn packets_in_a_row(world: &World) -> Line {
+    const COUNT: usize = 8;
+    let (message, header) = one_packet();
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    let fragment = theirs.fragments(ONE_PACKET).remove(0);
+    compare(
+        "message packets with their acks, eight in a row",
+        Some(5.5),
+        COUNT,
+        || {
+            for _ in 0..COUNT {
+                black_box(ours.packet(&message, &header, 0));
+            }
+        },
+        || {
+            for _ in 0..COUNT {
+                black_box(theirs.packet(fragment.clone()));
+            }
+        },
+    )
+}
+
+/// What is left to do when the slot of a packet has come: ours is built already, and is put into a frame and
+/// sealed for the link. Theirs is built then; that it is sealed, too, is left out.
+fn at_the_slot(world: &World) -> Line {
+    let (message, header) = one_packet();
+    let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
+    let fragment = theirs.fragments(ONE_PACKET).remove(0);
+    let packet = ours.packet(&message, &header, 0);
+    let hop = ours.way(&world.bob).0.hops()[0].address;
+    let (key, version) = (SharedKey::from_bytes([5; 32]), ProtocolVersion::new(5).unwrap());
+    compare(
+        "at its slot: a packet built ahead, sealed for the link",
+        Some(30.0),
+        1,
+        || {
+            let mut frame = ForwardFrame::new(version, KeyRotation::Odd, hop, SIZE);
+            frame.packet_mut().copy_from_slice(&packet);
+            black_box(frame.seal(&key, [7; 12]));
         },
         || {
             black_box(theirs.packet(fragment.clone()));

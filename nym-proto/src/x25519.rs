@@ -11,48 +11,11 @@ use zeroize::Zeroizing;
 /// X25519 of a secret, clamped here, and any 32 bytes as the other side's key; in constant time for
 /// all secrets.
 pub(crate) fn x25519(secret: &[u8; 32], key: &[u8; 32]) -> Zeroizing<[u8; 32]> {
-    #[cfg(all(feature = "graviola", target_arch = "x86_64"))]
-    if let Some(shared) = native::x25519(secret, key) {
-        return shared;
-    }
-    portable(secret, key)
-}
-
-fn portable(secret: &[u8; 32], key: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     let key = MontgomeryPoint(*key);
     match key.to_edwards(0) {
         Some(point) => eightfold(&Zeroizing::new(point * *eighth_of_clamped(secret))),
         // the u of a point on the twist, which has no Edwards form here
         None => Zeroizing::new(key.mul_clamped(*secret).0),
-    }
-}
-
-/// The ladder of `graviola`, which takes three fifths of the time.
-#[cfg(all(feature = "graviola", target_arch = "x86_64"))]
-mod native {
-    use graviola::key_agreement::x25519::{PublicKey, StaticPrivateKey};
-    use zeroize::Zeroizing;
-
-    /// `None` if the processor lacks an instruction.
-    pub(super) fn x25519(secret: &[u8; 32], key: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-        if !is_supported() {
-            return None;
-        }
-        let shared =
-            StaticPrivateKey::from_array(secret).diffie_hellman(&PublicKey::from_array(key));
-        // the only error is a result of zero
-        Some(Zeroizing::new(shared.map_or([0; 32], |shared| shared.0)))
-    }
-
-    /// What the crate insists on. The answers of the processor are kept by the standard library.
-    pub(super) fn is_supported() -> bool {
-        is_x86_feature_detected!("adx")
-            && is_x86_feature_detected!("aes")
-            && is_x86_feature_detected!("avx")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("pclmulqdq")
     }
 }
 
@@ -83,20 +46,13 @@ mod tests {
         StaticSecret::from(secret).diffie_hellman(&PublicKey::from(key)).to_bytes()
     }
 
-    /// Both ways of doing it, which agree.
-    fn x25519(secret: &[u8; 32], key: &[u8; 32]) -> [u8; 32] {
-        let result = *super::x25519(secret, key);
-        assert_eq!(*portable(secret, key), result);
-        result
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         /// Half of all keys are on the twist.
         #[test]
         fn any_key_gives_what_the_ladder_gives(secret: [u8; 32], key: [u8; 32]) {
-            prop_assert_eq!(x25519(&secret, &key), oracle(secret, key));
+            prop_assert_eq!(*x25519(&secret, &key), oracle(secret, key));
         }
 
         #[test]
@@ -106,7 +62,7 @@ mod tests {
             let point = EdwardsPoint::mul_base_clamped(private) + EIGHT_TORSION[torsion];
             let mut key = point.to_montgomery().0;
             key[31] |= u8::from(top) << 7;
-            prop_assert_eq!(x25519(&secret, &key), oracle(secret, key));
+            prop_assert_eq!(*x25519(&secret, &key), oracle(secret, key));
         }
 
         #[test]
@@ -117,7 +73,7 @@ mod tests {
                 key[31] = 0x7f;
             }
             key[0] = key[0].wrapping_sub(20).wrapping_add(low);
-            prop_assert_eq!(x25519(&secret, &key), oracle(secret, key));
+            prop_assert_eq!(*x25519(&secret, &key), oracle(secret, key));
         }
     }
 }

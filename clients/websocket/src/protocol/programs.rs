@@ -148,12 +148,6 @@ impl Programs {
         self.mailbox.bytes()
     }
 
-    /// True if this program's handshake is over and its connection has not ended.
-    #[must_use]
-    pub fn is_connected(&self, id: ProgramId) -> bool {
-        self.programs.iter().any(|program| program.id == id && !program.conversation.has_ended())
-    }
-
     /// True if the next message of this program can be read.
     #[must_use]
     pub fn is_reading(&self, id: ProgramId) -> bool {

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nym_proto::client::{Lane, Target};
 use nym_runtime_smol::{Client, SendError, SendOptions};
 use nym_shell::Clock;
 use smol::channel::{Receiver, Sender, bounded};
@@ -19,7 +20,6 @@ use super::{Ended, Settings};
 use crate::protocol::conversation::{self, CloseReason, SendId};
 use crate::protocol::programs::{Action, Event, ProgramId, Programs};
 use crate::protocol::{Access, Query};
-use nym_proto::client::{Lane, Target};
 
 /// Notes that wait for the hub; whoever has more waits.
 const NOTES_WAITING_MAX: usize = 64;
@@ -45,6 +45,8 @@ enum Note {
 struct Program {
     remote: Remote,
     _task: Task<()>,
+    /// The websocket handshake is over, so that a Close frame can be sent.
+    is_open: bool,
     /// A permit to read is out.
     is_permitted: bool,
 }
@@ -99,7 +101,7 @@ impl Hub {
             }
             match self.next_note().await {
                 Some(Note::Incoming(stream)) => self.handle_incoming(stream),
-                Some(Note::Connected(id, query)) => self.handle(Event::Connected(id, query)),
+                Some(Note::Connected(id, query)) => self.handle_connected(id, query),
                 Some(Note::Event(event)) => self.handle_event(event),
                 Some(Note::ClientStopped) => return Ended::ClientStopped,
                 Some(Note::Stop) => {
@@ -144,8 +146,16 @@ impl Hub {
             }
             let _ = notes.send(program(id, conversation::Event::Ended)).await;
         });
-        self.connections.insert(id, Program { remote, _task: task, is_permitted: false });
+        self.connections
+            .insert(id, Program { remote, _task: task, is_open: false, is_permitted: false });
         self.handle(Event::Accepted(id));
+    }
+
+    fn handle_connected(&mut self, id: ProgramId, query: Query) {
+        if let Some(program) = self.connections.get_mut(&id) {
+            program.is_open = true;
+        }
+        self.handle(Event::Connected(id, query));
     }
 
     fn handle_event(&mut self, event: Event) {
@@ -212,9 +222,8 @@ impl Hub {
 
     fn close(&mut self, id: ProgramId, reason: CloseReason) {
         debug!(?id, %reason, "a program is sent away");
-        let is_connected = self.programs.is_connected(id);
         match self.connections.get(&id) {
-            Some(program) if is_connected && reason != CloseReason::Stalled => {
+            Some(program) if program.is_open && reason != CloseReason::Stalled => {
                 program.remote.close(reason);
             }
             Some(_) => {

@@ -40,6 +40,19 @@ fn a_second_program_is_turned_away_without_a_word_and_the_first_does_not_notice(
 }
 
 #[test]
+fn who_finishes_the_handshake_when_the_place_is_taken_is_told_why() {
+    let stage = Stage::new(Settings::default());
+    let slow = stage.tcp();
+    let mut first = stage.program("");
+    let (mut second, _) = Stage::shake_hands(format!("ws://{}/", stage.address), slow).unwrap();
+    let (code, reason) = second.close_code();
+    assert_eq!(code, 1013);
+    assert!(reason.contains("another program"), "{reason}");
+    first.text(ADDRESS);
+    assert_eq!(first.next_text()["type"], "selfAddress");
+}
+
+#[test]
 fn who_connects_and_says_nothing_holds_nobody_up_and_is_dropped() {
     let programs = programs::Settings {
         handshake_timeout: Duration::from_millis(300),

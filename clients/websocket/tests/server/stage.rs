@@ -53,8 +53,16 @@ impl Stage {
         &self,
         request: impl IntoClientRequest,
     ) -> Result<(Program, Handshake), tungstenite::Error> {
+        Self::shake_hands(request, self.tcp())
+    }
+
+    /// Makes a program of a connection.
+    pub(crate) fn shake_hands(
+        request: impl IntoClientRequest,
+        stream: TcpStream,
+    ) -> Result<(Program, Handshake), tungstenite::Error> {
         let (socket, response) =
-            tungstenite::client(request, self.tcp()).map_err(|error| match error {
+            tungstenite::client(request, stream).map_err(|error| match error {
                 tungstenite::HandshakeError::Failure(error) => error,
                 tungstenite::HandshakeError::Interrupted(_) => panic!("no answer in time"),
             })?;

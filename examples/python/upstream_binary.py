@@ -12,48 +12,23 @@ from websockets.asyncio.client import connect
 
 import nym_binary as nym
 from nym_program import Failure, run_program
+from upstream_check import Checked, check
 
-PATIENCE = 60  # seconds for anything to arrive
 SLOW = bytes(300_000)  # takes long enough to arrive for a connection to end meanwhile
 EMPTY, TOO_SHORT, UNKNOWN, MALFORMED = 1, 2, 3, 4  # kinds of errors
 
 
-def check(is_so, what, *seen):
-    if not is_so:
-        raise Failure(f"{what}: {seen}")
-    print("ok:", what)
+class Program(Checked):
+    """Messages are told apart by their first byte."""
 
+    form = bytes
 
-class Program:
-    """What is received and what is answered come in one stream; here they are told apart by the first byte."""
-
-    def __init__(self, socket):
-        self.socket = socket
-        self.received = []
-
-    async def say(self, request):
-        await self.socket.send(request)
-
-    async def next(self):
-        async with asyncio.timeout(PATIENCE):
-            frame = await self.socket.recv()
-        if not isinstance(frame, bytes):
-            raise Failure(f"a text message for a program that speaks binary: {frame[:40]!r}")
+    def decode(self, frame):
         return nym.decode(frame)  # which checks the layout, too
 
-    async def answer(self, request):
-        await self.say(request)
-        while (response := await self.next())[0] == nym.RECEIVED:
-            self.received.append(response[1])
-        return response
-
-    async def message(self):
-        while not self.received:
-            kind, said = await self.next()
-            if kind != nym.RECEIVED:
-                raise Failure(f"an answer to nothing: {kind} {said}")
-            self.received.append(said)
-        return self.received.pop(0)
+    def content(self, response):
+        kind, said = response
+        return said if kind == nym.RECEIVED else None
 
     async def address(self):
         kind, address = await self.answer(nym.self_address())

@@ -12,48 +12,25 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from nym_program import Failure, run_program
+from upstream_check import Checked, check
 
 KEY = "[1-9A-HJ-NP-Za-km-z]{32,44}"
 TAG = "[1-9A-HJ-NP-Za-km-z]{16,22}"
-PATIENCE = 60  # seconds for anything to arrive
 
 
-def check(is_so, what, *seen):
-    if not is_so:
-        raise Failure(f"{what}: {seen}")
-    print("ok:", what)
+class Program(Checked):
+    """Messages are told apart by their type."""
 
+    form = str
 
-class Program:
-    """What is received and what is answered come in one stream; here they are told apart by their type."""
+    def encode(self, request):
+        return request if isinstance(request, str) else json.dumps(request)
 
-    def __init__(self, socket):
-        self.socket = socket
-        self.received = []
-
-    async def say(self, request):
-        await self.socket.send(request if isinstance(request, str) else json.dumps(request))
-
-    async def next(self):
-        async with asyncio.timeout(PATIENCE):
-            frame = await self.socket.recv()
-        if not isinstance(frame, str):
-            raise Failure(f"a binary message for a program that speaks JSON: {frame[:40]!r}")
+    def decode(self, frame):
         return json.loads(frame)
 
-    async def answer(self, request):
-        await self.say(request)
-        while (response := await self.next())["type"] == "received":
-            self.received.append(response)
-        return response
-
-    async def message(self):
-        while not self.received:
-            response = await self.next()
-            if response["type"] != "received":
-                raise Failure(f"an answer to nothing: {response}")
-            self.received.append(response)
-        return self.received.pop(0)
+    def content(self, response):
+        return response if response["type"] == "received" else None
 
 
 async def addresses(program):

@@ -10,9 +10,7 @@ use nym_proto::identity::IdentityKey;
 use std::path::PathBuf;
 
 pub(crate) use self::demo::DemoArgs;
-pub(crate) use self::network::{
-    GatewayArgs, NetworkArgs, SocketArgs, TrafficArgs, UnsupportedArgs,
-};
+pub(crate) use self::network::{GatewayArgs, NetworkArgs, SettingsArgs};
 pub(crate) use self::output::OutputArgs;
 pub(crate) use self::profile::ProfileArgs;
 
@@ -99,13 +97,7 @@ pub(crate) struct InitArgs {
     )]
     pub(crate) gateway_id: Option<IdentityKey>,
     #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-    #[command(flatten)]
-    pub(crate) traffic: TrafficArgs,
-    #[command(flatten)]
-    pub(crate) socket: SocketArgs,
-    #[command(flatten)]
-    pub(crate) unsupported: UnsupportedArgs,
+    pub(crate) settings: SettingsArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -121,13 +113,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "BASE58")]
     pub(crate) gateway: Option<IdentityKey>,
     #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-    #[command(flatten)]
-    pub(crate) traffic: TrafficArgs,
-    #[command(flatten)]
-    pub(crate) socket: SocketArgs,
-    #[command(flatten)]
-    pub(crate) unsupported: UnsupportedArgs,
+    pub(crate) settings: SettingsArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -7,6 +7,32 @@ use anyhow::bail;
 use clap::Args;
 use nym_client::settings::{HumanDuration, Settings, SocketType, TierName};
 
+/// Everything that `init` writes to the configuration and `run` takes for one run.
+#[derive(Args, Debug)]
+pub(crate) struct SettingsArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+    #[command(flatten)]
+    unsupported: UnsupportedArgs,
+}
+
+impl SettingsArgs {
+    /// Refuses what this client cannot do, and says what it has no use for.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.unsupported.check()
+    }
+
+    pub(crate) fn apply(&self, settings: &mut Settings) {
+        self.network.apply(settings);
+        self.traffic.apply(settings);
+        self.socket.apply(settings);
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct NetworkArgs {
     /// Base URLs of directories, separated by commas.
@@ -67,7 +93,7 @@ impl GatewayArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct TrafficArgs {
+struct TrafficArgs {
     /// Delay packets for 10 ms at each hop, send one each 4 ms, and almost no loop cover.
     #[arg(long, hide = true, conflicts_with = "tier")]
     fastmode: bool,
@@ -81,7 +107,7 @@ pub(crate) struct TrafficArgs {
 }
 
 impl TrafficArgs {
-    pub(crate) fn apply(&self, settings: &mut Settings) {
+    fn apply(&self, settings: &mut Settings) {
         let debug = &mut settings.debug;
         if self.fastmode {
             // protocol: client 14.2 and 14.3
@@ -107,7 +133,7 @@ fn parse_tier(text: &str) -> Result<TierName, String> {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct SocketArgs {
+struct SocketArgs {
     /// No websocket: the client only takes part.
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
     disable_socket: Option<bool>,
@@ -120,7 +146,7 @@ pub(crate) struct SocketArgs {
 }
 
 impl SocketArgs {
-    pub(crate) fn apply(&self, settings: &mut Settings) {
+    fn apply(&self, settings: &mut Settings) {
         let socket = &mut settings.socket;
         if let Some(is_disabled) = self.disable_socket {
             socket.socket_type = if is_disabled { SocketType::None } else { SocketType::WebSocket };
@@ -132,7 +158,7 @@ impl SocketArgs {
 
 /// What scripts may give and this client has no use for.
 #[derive(Args, Debug)]
-pub(crate) struct UnsupportedArgs {
+struct UnsupportedArgs {
     #[arg(long, alias = "nyxd_validators", value_name = "URL,...", hide = true)]
     nyxd_urls: Option<String>,
     #[arg(long, value_name = "BOOL", hide = true, action = clap::ArgAction::Set)]
@@ -145,7 +171,7 @@ pub(crate) struct UnsupportedArgs {
 
 impl UnsupportedArgs {
     /// Refuses what would be missed, and says what makes no difference.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    fn check(&self) -> anyhow::Result<()> {
         if self.enabled_credentials_mode == Some(true) {
             bail!("--enabled-credentials-mode true: this client cannot pay with credentials yet");
         }

@@ -22,14 +22,12 @@ use crate::cli::InitArgs;
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &InitArgs, directory: Option<&str>) -> anyhow::Result<()> {
-    args.unsupported.check()?;
+    args.settings.check()?;
     let place = Place::new(&args.profile)?;
     refuse_existing(&place)?;
     let mut settings = place.settings(directory)?;
-    args.network.apply(&mut settings);
+    args.settings.apply(&mut settings);
     args.gateway.apply(&mut settings);
-    args.traffic.apply(&mut settings);
-    args.socket.apply(&mut settings);
     settings.server().context("the configuration cannot be used")?;
     let choice = Choice {
         given: args.gateway_id,

@@ -12,7 +12,7 @@ use nym_proto::topology::{Node, Topology};
 use nym_shell::Clock;
 use nym_shell::net::Edge;
 
-use super::latency;
+use super::{latency, random_seed};
 
 /// The network as it is now. Blocks.
 pub(super) fn topology(
@@ -26,7 +26,8 @@ pub(super) fn topology(
     };
     let (clock, fetcher) = (Clock::start(), edge.fetcher());
     let until = Instant::now() + patience;
-    let mut lookup = DirectoryLookup::new(bases, config.min_performance, seed()?, clock.now())?;
+    let mut lookup =
+        DirectoryLookup::new(bases, config.min_performance, random_seed()?, clock.now())?;
     let mut failure = None;
     loop {
         while let Some(step) = lookup.poll() {
@@ -80,7 +81,7 @@ pub(super) fn choose(
     }
     let free: Vec<&Node> =
         candidates.into_iter().filter(|node| !choice.except.contains(&node.identity)).collect();
-    let mut stream = Entropy::new(seed()?).stream(Purpose::Link);
+    let mut stream = Entropy::new(random_seed()?).stream(Purpose::Link);
     let chosen = if choice.by_latency {
         latency::choose(&free, settings, edge, &mut stream)?
     } else {
@@ -108,10 +109,4 @@ fn not_usable(topology: &Topology, settings: &Settings, gateway: &IdentityKey) -
             node.performance, settings.debug.topology.minimum_gateway_performance
         ),
     }
-}
-
-fn seed() -> anyhow::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-    Ok(seed)
 }

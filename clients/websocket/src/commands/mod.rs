@@ -42,6 +42,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// 32 bytes that nobody knows.
+pub(crate) fn random_seed() -> anyhow::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
+    Ok(seed)
+}
+
 /// Writes a line to the standard output, which may have been closed.
 pub(crate) fn print(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout();

@@ -19,9 +19,9 @@ use super::gateways::registered;
 use super::init::create;
 use super::lookup::Choice;
 use super::place::Place;
-use super::print;
 use super::signals::Interruptions;
 use super::start::{Watch, options, start};
+use super::{print, random_seed};
 use crate::cli::RunArgs;
 
 /// What a client runs with.
@@ -35,23 +35,17 @@ struct Setup {
 }
 
 pub(super) fn run(args: &RunArgs, directory: Option<&str>) -> anyhow::Result<()> {
-    args.unsupported.check()?;
+    args.settings.check()?;
     let setup = if args.testnet { on_testnet(args)? } else { kept(args, directory)? };
     let server = smol::block_on(listen(&setup.settings))?;
     smol::block_on(serve(setup, server, args.output.is_json()))
-}
-
-fn apply(args: &RunArgs, settings: &mut Settings) {
-    args.network.apply(settings);
-    args.traffic.apply(settings);
-    args.socket.apply(settings);
 }
 
 /// A client on an embedded network, which ends with it.
 fn on_testnet(args: &RunArgs) -> anyhow::Result<Setup> {
     let network = testnet()?;
     let mut settings = Settings::default();
-    apply(args, &mut settings);
+    args.settings.apply(&mut settings);
     settings.client.nym_api_urls = vec![network.directory_url()];
     let config = settings.config()?;
     let identity = generate_identity()?;
@@ -60,9 +54,7 @@ fn on_testnet(args: &RunArgs) -> anyhow::Result<Setup> {
 
 /// Starts a network inside this process, with keys nobody knows.
 pub(super) fn testnet() -> anyhow::Result<Loopback> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-    Loopback::start(LoopbackConfig { seed, ..LoopbackConfig::default() })
+    Loopback::start(LoopbackConfig { seed: random_seed()?, ..LoopbackConfig::default() })
         .context("the embedded network could not be started")
 }
 
@@ -70,7 +62,7 @@ pub(super) fn testnet() -> anyhow::Result<Loopback> {
 fn kept(args: &RunArgs, directory: Option<&str>) -> anyhow::Result<Setup> {
     let place = Place::new(&args.profile)?;
     let mut settings = place.settings(directory)?;
-    apply(args, &mut settings);
+    args.settings.apply(&mut settings);
     let profile = if Profile::exists(&place.folder) {
         place.open()?
     } else {

@@ -17,7 +17,7 @@ use self::conversation::Figures;
 use self::report::Report;
 use self::screen::Screen;
 use crate::cli::DemoArgs;
-use crate::commands::print;
+use crate::commands::{print, random_seed};
 
 /// Streams of the demo's own randomness.
 const NETWORK_SEED: Purpose = Purpose::Other(1);
@@ -113,10 +113,4 @@ fn file(size: u64, entropy: &Entropy) -> Vec<u8> {
     let mut file = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
     entropy.stream(FILE).fill(&mut file);
     file
-}
-
-fn random_seed() -> anyhow::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-    Ok(seed)
 }

@@ -8,8 +8,8 @@ use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{ForwardFrame, ProtocolVersion, SharedKey, open_push, seal_push};
 use nym_proto::identity::{AckKey, IdentityKeyPair, PrivateKey};
 use nym_proto::message::{
-    AckId, FragmentHeader, FragmentId, FragmentPlan, OwnAck, Path, SetId, build_forward, open,
-    open_ack, seal, seal_ack, write_padded,
+    AckId, Forward, FragmentHeader, FragmentId, FragmentPlan, OwnAck, Path, SetId, build_forward,
+    open, open_ack, seal, seal_ack, write_padded,
 };
 use nym_proto::sphinx::{
     Delay, Hop, KeyRotation, PacketBuilder, PacketPeeler, PacketSize, SphinxBuilder, SphinxPeeler,
@@ -69,20 +69,18 @@ impl Setup {
             SIZE,
         );
         let header = FragmentHeader::new(set, 1, 1).unwrap();
-        build_forward(
-            builder,
-            SIZE,
-            (self.recipient.public(), &self.encryption.public()),
+        let forward = Forward {
+            size: SIZE,
+            recipient: (self.recipient.public(), &self.encryption.public()),
             path,
-            &ack,
-            &mut |out| {
+            ack,
+            fill: &mut |out| {
                 let at = header.encode(out);
                 write_padded(&[payload], 0, &mut out[at..]);
             },
-            frame.packet_mut(),
-            &mut self.stream,
-        )
-        .unwrap();
+            packet: frame.packet_mut(),
+        };
+        build_forward(builder, forward, &mut self.stream).unwrap();
         frame.seal(&self.shared_key, self.stream.bytes())
     }
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::entropy::Stream;
-use crate::x25519::x25519;
+use crate::x25519;
 
 /// Why a key was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -170,14 +170,14 @@ impl PrivateKey {
     /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(curve25519_dalek::MontgomeryPoint::mul_base_clamped(self.0).0)
+        PublicKey(x25519::public(&self.0))
     }
 
     /// X25519 with a peer's public key. `None` if the result is all zero, which only a degenerate
     /// key produces.
     #[must_use]
     pub fn agree(&self, peer: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        contributory(x25519(&self.0, &peer.0))
+        contributory(x25519::x25519(&self.0, &peer.0))
     }
 }
 

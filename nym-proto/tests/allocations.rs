@@ -7,8 +7,9 @@ use nym_proto::address::NodeAddress;
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::identity::{AckKey, IdentityKeyPair, PrivateKey};
 use nym_proto::message::{
-    AckId, FragmentHeader, FragmentId, OwnAck, Path, ReplyKey, ReplySurb, SetId, build_forward,
-    build_reply, fragment_room, open, open_ack, seal, seal_ack, write_cover, write_padded,
+    AckId, Forward, FragmentHeader, FragmentId, OwnAck, Path, ReplyKey, ReplySurb, SetId,
+    build_forward, build_reply, fragment_room, open, open_ack, seal, seal_ack, write_cover,
+    write_padded,
 };
 use nym_proto::sphinx::{
     Delay, Hop, PacketBuilder as _, PacketPeeler as _, PacketSize, SphinxBuilder, SphinxPeeler,
@@ -107,43 +108,40 @@ impl World {
         }
     }
 
-    fn build(&mut self, id: AckId, write: &mut dyn FnMut(&mut [u8])) -> Vec<u8> {
+    fn build(&mut self, id: AckId, mut write: impl FnMut(&mut [u8])) -> Vec<u8> {
         let path = Path { hops: &self.route, delays: &self.delays };
         let destination = self.identity.public();
         let ack = OwnAck { key: &self.ack, destination, path, id };
         let mut packet = vec![0; SIZE.packet_len()];
-        build_forward(
-            &mut self.builder,
-            SIZE,
-            (destination, &self.encryption.public()),
+        let forward = Forward {
+            size: SIZE,
+            recipient: (destination, &self.encryption.public()),
             path,
-            &ack,
-            write,
-            &mut packet,
-            &mut self.stream,
-        )
-        .unwrap();
+            ack,
+            fill: &mut write,
+            packet: &mut packet,
+        };
+        build_forward(&mut self.builder, forward, &mut self.stream).unwrap();
         packet
     }
 
     fn message(&mut self) -> Vec<u8> {
         let header = self.header;
-        self.build(AckId::Fragment(header.id()), &mut |out| {
+        self.build(AckId::Fragment(header.id()), |out| {
             let at = header.encode(out);
             write_padded(&[&[7; 1500]], 0, &mut out[at..]);
         })
     }
 
     fn cover(&mut self) -> Vec<u8> {
-        self.build(AckId::Cover, &mut write_cover)
+        self.build(AckId::Cover, write_cover)
     }
 
     fn surb(&mut self) -> Vec<u8> {
-        let way = (&self.route[..], &self.delays[..]);
         let identity = self.identity.public();
-        let surbs = self.builder.make_surbs(&[way], identity, &mut self.stream).unwrap();
+        let surb =
+            self.builder.make_surb(&self.route, &self.delays, identity, &mut self.stream).unwrap();
         let mut bytes = Vec::new();
-        let surb = surbs.into_iter().next().unwrap();
         ReplySurb { key: ReplyKey::draw(&mut self.stream), surb }.encode(&mut bytes);
         bytes
     }

@@ -2,6 +2,7 @@
 //! texts and what is agreed on.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use bytes::BytesMut;
 use nym_proto::address::NodeAddress;
@@ -13,21 +14,23 @@ use nym_proto::gateway::{
 };
 use nym_proto::identity::{AckKey, IdentityKeyPair, PrivateKey, PublicKey};
 use nym_proto::message::{
-    AckId, FragmentHeader, FragmentId, OwnAck, Path, ReplyKey, ReplySurb, SetId, build_forward,
-    build_reply, fragment_room, open, open_ack, open_reply, seal, seal_ack, seal_reply,
+    AckId, Forward, FragmentHeader, FragmentId, OwnAck, Path, ReplyKey, ReplySurb, SetId,
+    build_forward, build_forwards, build_reply, fragment_room, open, open_ack, open_reply, seal,
+    seal_ack, seal_reply,
 };
 use nym_proto::sphinx::{
     Delay, HEADER_SIZE, Hop, KeyRotation, PacketBuilder as _, PacketPeeler as _, PacketSize,
-    SphinxBuilder, SphinxPeeler, Surb, SurbKeys,
+    SphinxBuilder, SphinxPeeler, Surb, SurbKeys, SurbWay,
 };
 
 use crate::valgrind::{is_secret, publish, secret, taint};
 
-pub const ALL: [(&str, fn()); 17] = [
+pub const ALL: [(&str, fn()); 18] = [
     ("packet, keys seen for the first time", packet_of_a_new_builder),
     ("packet, keys with tables", packet_with_tables),
     ("packet, a key on the twist of the curve", packet_over_the_twist),
     ("message packet with its ack", message),
+    ("message packets with their acks, several at a time", messages),
     ("reply SURB", surb),
     ("reply SURBs, several at a time", surbs),
     ("reply packet with its ack", reply),
@@ -146,19 +149,37 @@ fn message() {
     let mut packet = vec![0; SIZE.packet_len()];
     let (hops, recipient) = (hops(), IdentityKeyPair::from_seed(&[9; 32]));
     with_ack(|ack| {
-        build_forward(
-            &mut SphinxBuilder::new(),
-            SIZE,
-            (recipient.public(), &private(9).public()),
-            Path { hops: &hops, delays: &DELAYS },
-            ack,
-            &mut fill,
-            &mut packet,
-            &mut stream(1),
-        )
-        .unwrap()
+        let forward = Forward {
+            size: SIZE,
+            recipient: (recipient.public(), &private(9).public()),
+            path: Path { hops: &hops, delays: &DELAYS },
+            ack: *ack,
+            fill: &mut fill,
+            packet: &mut packet,
+        };
+        build_forward(&mut SphinxBuilder::new(), forward, &mut stream(1)).unwrap()
     });
     assert!(is_secret(&packet));
+}
+
+fn messages() {
+    let mut packets = vec![vec![0; SIZE.packet_len()]; 2];
+    let mut fills = [fill; 2];
+    let (hops, recipient, key) =
+        (hops(), IdentityKeyPair::from_seed(&[9; 32]), private(9).public());
+    with_ack(|ack| {
+        let forwards = packets.iter_mut().zip(&mut fills).map(|(packet, fill)| Forward {
+            size: SIZE,
+            recipient: (recipient.public(), &key),
+            path: Path { hops: &hops, delays: &DELAYS },
+            ack: *ack,
+            fill,
+            packet,
+        });
+        let forwards = forwards.collect();
+        build_forwards(&mut SphinxBuilder::new(), forwards, &mut stream(1)).unwrap()
+    });
+    assert!(packets.iter().all(|packet| is_secret(packet)));
 }
 
 fn surb() {
@@ -174,9 +195,14 @@ fn surb() {
 
 fn surbs() {
     let (hops, destination) = (hops(), IdentityKeyPair::from_seed(&[9; 32]));
-    let ways = [(&hops[..], &DELAYS[..]), (&hops[..3], &DELAYS[..3]), (&hops[1..], &DELAYS[1..])];
-    let surbs =
-        SphinxBuilder::new().make_surbs(&ways, destination.public(), &mut stream(1)).unwrap();
+    let destination = destination.public();
+    let way = |range: Range<usize>| SurbWay {
+        route: &hops[range.clone()],
+        delays: &DELAYS[range],
+        destination,
+    };
+    let ways = [way(0..4), way(0..3), way(1..4)];
+    let surbs = SphinxBuilder::new().make_surbs(&ways, &mut stream(1)).unwrap();
     assert!(surbs.iter().all(|surb| is_secret(surb.keys().as_bytes())));
 }
 

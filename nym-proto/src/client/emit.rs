@@ -13,10 +13,10 @@ use crate::address::Recipient;
 use crate::gateway::ForwardFrame;
 use crate::identity::IdentityKey;
 use crate::message::{
-    AckId, CIPHER_PREFIX, FragmentId, OnionError, OwnAck, Path, ReplyKey, ReplySurb, SenderTag,
-    build_forward, build_reply, write_cover,
+    AckId, CIPHER_PREFIX, Forward, FragmentId, OnionError, OwnAck, Path, ReplyKey, ReplySurb,
+    SenderTag, build_forward, build_reply, write_cover,
 };
-use crate::sphinx::{Hop, KeyRotation};
+use crate::sphinx::{Hop, KeyRotation, SurbWay};
 use crate::topology::{Delays, Route, Topology};
 
 /// Delay of the SURB's route, which its user does not know, in mean delays per hop.
@@ -168,21 +168,20 @@ impl Client {
         let size = self.config.traffic.packet_size;
         let version = self.session.version().ok_or(EmitError::Route)?;
         let mut frame = ForwardFrame::new(version, topology.rotation(), first.address, size);
-        let prefix = build_forward(
-            self.builder.as_mut(),
+        let forward = Forward {
             size,
-            (&to.identity, &to.encryption),
-            way.path(),
-            &ack,
-            &mut |out| match message {
+            recipient: (&to.identity, &to.encryption),
+            path: way.path(),
+            ack,
+            fill: &mut |out| match message {
                 Some((message, index)) => {
                     message.write_fragment(index, out);
                 }
                 None => write_cover(out),
             },
-            frame.packet_mut(),
-            &mut self.streams.packets,
-        )?;
+            packet: frame.packet_mut(),
+        };
+        let prefix = build_forward(self.builder.as_mut(), forward, &mut self.streams.packets)?;
         Ok((frame, way.path().expected() + ack_way.path().expected(), prefix))
     }
 
@@ -249,10 +248,13 @@ impl Client {
                 .map_err(|_| EmitError::Route)?;
             ways.push(self.with_delays(route, self.config.traffic.hop_delay));
         }
-        let paths = ways.iter().map(Way::path).map(|path| (path.hops, path.delays));
+        let ways = ways.iter().map(|way| {
+            let Path { hops: route, delays } = way.path();
+            SurbWay { route, delays, destination: &own.identity }
+        });
         let surbs = self
             .builder
-            .make_surbs(&paths.collect::<Vec<_>>(), &own.identity, &mut self.streams.packets)
+            .make_surbs(&ways.collect::<Vec<_>>(), &mut self.streams.packets)
             .map_err(|_| EmitError::Build)?;
         for surb in surbs {
             let surb = ReplySurb { key: ReplyKey::draw(&mut self.streams.packets), surb };

@@ -27,6 +27,7 @@ mod reassembly;
 mod reply;
 mod sender_tag;
 mod set_id;
+mod split;
 
 pub use ack::{ACK_LEN, SURB_ACK_LEN, open_ack, seal_ack, seal_ack_with};
 pub use cipher::{
@@ -40,7 +41,7 @@ pub use envelope::{
 };
 pub use fragment::{FragmentError, FragmentHeader};
 pub use onion::{
-    OnionBuilder, OnionError, OwnAck, Path, SplitError, build_forward, build_reply, split_final,
+    Forward, OnionBuilder, OnionError, OwnAck, Path, build_forward, build_forwards, build_reply,
 };
 pub use padding::{PaddingError, unpad, write_padded};
 pub use plan::{FragmentPlan, fragment_room};
@@ -48,3 +49,4 @@ pub use reassembly::{DropReason, Inserted, MemoryChange, Origin, Reassembler, Re
 pub use reply::{ReplyDigest, ReplyKey, ReplySurb, ReplySurbError};
 pub use sender_tag::{SenderTag, SenderTagError};
 pub use set_id::{AckId, FragmentId, SetId};
+pub use split::{SplitError, split_final};

@@ -74,16 +74,15 @@ impl PacketBuilder for SphinxBuilder {
 
     fn make_surbs(
         &mut self,
-        ways: &[(&[Hop], &[Delay])],
-        destination: &IdentityKey,
+        ways: &[SurbWay<'_>],
         stream: &mut Stream,
     ) -> Result<Vec<Surb>, BuildError> {
-        for (route, delays) in ways {
-            check_route(route, delays)?;
+        for way in ways {
+            check_route(way.route, way.delays)?;
         }
         let all: Vec<HeaderInputs<'_>> = ways
             .iter()
-            .map(|(route, delays)| HeaderInputs::draw(route, delays, destination, stream))
+            .map(|way| HeaderInputs::draw(way.route, way.delays, way.destination, stream))
             .collect();
         let layers = Layers::derive_all(&all, &mut self.multiples)?;
         all.iter().zip(&layers).map(|(inputs, layers)| inputs.surb_of(layers)).collect()
@@ -252,13 +251,21 @@ mod tests {
         let mut routes: Vec<_> = [4, 1, 5, 3, 4].map(hops).into();
         routes[4][2].key = PublicKey::from_bytes([2; 32]);
         let delays: Vec<_> = routes.iter().map(|route| delays(route.len())).collect();
-        let ways: Vec<_> = routes.iter().zip(&delays).map(|(r, d)| (&r[..], &d[..])).collect();
+        // each to somebody else
+        let destinations = [1, 2, 3, 4, 5].map(|n| *IdentityKeyPair::from_seed(&[n; 32]).public());
+        let ways: Vec<_> = routes
+            .iter()
+            .zip(&delays)
+            .zip(&destinations)
+            .map(|((route, delays), destination)| SurbWay { route, delays, destination })
+            .collect();
         let (mut together, mut alone) = (stream(3), stream(3));
-        let surbs = SphinxBuilder::new().make_surbs(&ways, &destination(), &mut together).unwrap();
+        let surbs = SphinxBuilder::new().make_surbs(&ways, &mut together).unwrap();
         assert_eq!(surbs.len(), 5);
-        for (surb, (route, delays)) in surbs.iter().zip(&ways) {
+        for (surb, way) in surbs.iter().zip(&ways) {
+            let SurbWay { route, delays, destination } = way;
             let other =
-                SphinxBuilder::new().make_surb(route, delays, &destination(), &mut alone).unwrap();
+                SphinxBuilder::new().make_surb(route, delays, destination, &mut alone).unwrap();
             let bytes = [surb, &other].map(|surb| {
                 let mut out = Vec::new();
                 surb.encode(&mut out);
@@ -275,8 +282,12 @@ mod tests {
         let mut bad = hops(4);
         bad[2].key = PublicKey::from_bytes([0; 32]);
         let make = |route: &[Hop], count: usize| {
-            let ways = [(&good[..], &delays[..]), (route, &delays[..count])];
-            SphinxBuilder::new().make_surbs(&ways, &destination(), &mut stream(1)).err()
+            let destination = &destination();
+            let ways = [
+                SurbWay { route: &good, delays: &delays, destination },
+                SurbWay { route, delays: &delays[..count], destination },
+            ];
+            SphinxBuilder::new().make_surbs(&ways, &mut stream(1)).err()
         };
         assert_eq!(make(&bad, 4), Some(BuildError::DegenerateKey(2)));
         assert_eq!(make(&good, 3), Some(BuildError::DelayCount { hops: 4, delays: 3 }));

@@ -16,7 +16,7 @@ use super::multiples::Multiples;
 use super::peel::{FLAG_FINAL, FLAG_FORWARD};
 use super::{BuildError, Delay, HEADER_SIZE, HOPS_MAX, Hop};
 use crate::identity::PublicKey;
-use crate::x25519::{eightfold, eighth_of_clamped};
+use crate::x25519::{eighth_of_clamped, public, publics, u_of};
 
 /// Slot of the last hop, in front of its random padding: flag, version, destination, identifier.
 const FINAL_SIZE: usize = 1 + 3 + 32 + 16;
@@ -81,11 +81,11 @@ impl Layers {
         multiples: &mut Multiples,
     ) -> Result<Self, BuildError> {
         check_route(inputs.route, inputs.delays)?;
-        let alpha = MontgomeryPoint::mul_base_clamped(inputs.initial_secret).0;
+        let alpha = public(&inputs.initial_secret);
         let mut schedule = Schedule::new(inputs);
         for (i, hop) in inputs.route.iter().enumerate() {
             let shared = match multiples.multiply(&schedule.eighth, &hop.key) {
-                Some(product) => eightfold(&product),
+                Some(product) => u_of(&product),
                 None => schedule.chain(i, &hop.key),
             };
             schedule.agreed(i, &shared)?;
@@ -102,14 +102,13 @@ impl Layers {
         for inputs in all {
             check_route(inputs.route, inputs.delays)?;
         }
-        let bases = all.iter().map(|i| EdwardsPoint::mul_base_clamped(i.initial_secret));
-        let alphas = EdwardsPoint::to_montgomery_batch(&bases.collect::<Vec<_>>());
+        let alphas = publics(all.iter().map(|inputs| &inputs.initial_secret));
         let mut schedules: Vec<Schedule<'_>> = all.iter().map(Schedule::new).collect();
         let hops = all.iter().map(|inputs| inputs.route.len()).max().unwrap_or_default();
         for i in 0..hops {
             let products = schedules.iter().map(|schedule| {
                 let hop = schedule.route.get(i)?;
-                Some(multiples.multiply(&schedule.eighth, &hop.key)?.mul_by_cofactor())
+                multiples.multiply(&schedule.eighth, &hop.key).map(|product| *product)
             });
             let products = Zeroizing::new(products.collect::<Vec<Option<EdwardsPoint>>>());
             let points = products.iter().map(|point| point.unwrap_or_default());
@@ -126,7 +125,7 @@ impl Layers {
             }
         }
         let layers = alphas.into_iter().zip(schedules).map(|(alpha, schedule)| Self {
-            alpha: alpha.0,
+            alpha,
             hops: schedule.route.len(),
             secrets: schedule.secrets,
         });
@@ -280,7 +279,7 @@ mod tests {
             // as a point, and when it has a table
             for _ in 0..2 * TABLE_AFTER {
                 let product = multiples.multiply(&eighth, &PublicKey::from_bytes(key.0)).unwrap();
-                prop_assert_eq!(*eightfold(&product), chain.0);
+                prop_assert_eq!(*u_of(&product), chain.0);
             }
         }
     }

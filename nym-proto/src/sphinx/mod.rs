@@ -211,6 +211,17 @@ pub enum BuildError {
     DegenerateKey(usize),
 }
 
+/// What a reply block leads along.
+#[derive(Clone, Copy, Debug)]
+pub struct SurbWay<'a> {
+    /// The hops; the last one is the gateway of the destination.
+    pub route: &'a [Hop],
+    /// One delay per hop.
+    pub delays: &'a [Delay],
+    /// Whom the gateway delivers to.
+    pub destination: &'a IdentityKey,
+}
+
 /// The build seam: everything the client needs to make packets.
 ///
 /// Packets are built in place: the caller puts the plaintext at [`PLAINTEXT_OFFSET`] of a buffer
@@ -238,16 +249,14 @@ pub trait PacketBuilder: Send {
         stream: &mut Stream,
     ) -> Result<Surb, BuildError>;
 
-    /// Makes several reply blocks, one for each route and its delays, as
-    /// [`make_surb`](Self::make_surb) does one after the other.
+    /// Makes several reply blocks, as [`make_surb`](Self::make_surb) does one after the other.
     fn make_surbs(
         &mut self,
-        ways: &[(&[Hop], &[Delay])],
-        destination: &IdentityKey,
+        ways: &[SurbWay<'_>],
         stream: &mut Stream,
     ) -> Result<Vec<Surb>, BuildError> {
         ways.iter()
-            .map(|(route, delays)| self.make_surb(route, delays, destination, stream))
+            .map(|way| self.make_surb(way.route, way.delays, way.destination, stream))
             .collect()
     }
 

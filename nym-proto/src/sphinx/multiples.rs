@@ -10,7 +10,7 @@ use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
 use zeroize::Zeroizing;
 
 use crate::identity::PublicKey;
-use crate::x25519::{eightfold, eighth_of_clamped, x25519};
+use crate::x25519::{eighth_of_clamped, u_of, x25519};
 
 /// Multiplications after which the table of a key pays: making one takes as long as some thirty
 /// multiplications with it save.
@@ -43,6 +43,7 @@ struct Key {
     uses_before: u32,
 }
 
+/// Eight times a key.
 enum Form {
     /// Not on the curve but on its twist: no honest key.
     Twist,
@@ -55,7 +56,7 @@ impl Multiples {
         Self { tables_max, tables: 0, keys: BTreeMap::new(), done: 0 }
     }
 
-    /// `eighth * key`, in constant time. `None` for a key that is not on the curve but on its twist,
+    /// `eighth * 8 * key`, in constant time. `None` for a key that is not on the curve but on its twist,
     /// where scalars are not what they are here.
     pub(super) fn multiply(
         &mut self,
@@ -89,7 +90,7 @@ impl Multiples {
     /// X25519 with a key that may come again.
     pub(super) fn x25519(&mut self, secret: &[u8; 32], key: &PublicKey) -> Zeroizing<[u8; 32]> {
         match self.multiply(&eighth_of_clamped(secret), key) {
-            Some(product) => eightfold(&product),
+            Some(product) => u_of(&product),
             None => x25519(secret, key.as_bytes()),
         }
     }
@@ -109,7 +110,8 @@ impl Multiples {
 impl Key {
     fn new(key: &PublicKey) -> Self {
         // the sign does not matter: only the u coordinate of the product does
-        let form = MontgomeryPoint(*key.as_bytes()).to_edwards(0).map_or(Form::Twist, Form::Point);
+        let point = MontgomeryPoint(*key.as_bytes()).to_edwards(0);
+        let form = point.map_or(Form::Twist, |point| Form::Point(point.mul_by_cofactor()));
         Self { form, uses: 0, uses_before: 0 }
     }
 }
@@ -182,6 +184,6 @@ mod tests {
         assert!(MontgomeryPoint([2; 32]).to_edwards(0).is_none());
         assert!(multiples.multiply(&Scalar::ONE, &twist).is_none());
         let low = PublicKey::from_bytes([0; 32]);
-        assert_eq!(*eightfold(&multiples.multiply(&Scalar::ONE, &low).unwrap()), [0; 32]);
+        assert_eq!(*u_of(&multiples.multiply(&Scalar::ONE, &low).unwrap()), [0; 32]);
     }
 }

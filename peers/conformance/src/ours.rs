@@ -6,9 +6,10 @@ use std::time::Duration;
 use nym_proto::address::Recipient;
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::message::{
-    AckId, Envelope, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck, Path,
-    Reassembler, ReassemblyLimits, ReplyDigest, ReplyKey, ReplySurb, SetId, build_forward,
-    build_reply, is_cover, open, open_ack, open_reply, reply_digest_of, write_cover, write_padded,
+    AckId, Envelope, Forward, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck,
+    Path, Reassembler, ReassemblyLimits, ReplyDigest, ReplyKey, ReplySurb, SetId, build_forward,
+    build_forwards, build_reply, fragment_room, is_cover, open, open_ack, open_reply,
+    reply_digest_of, write_cover, write_padded,
 };
 use nym_proto::sphinx::{PacketBuilder as _, PacketSize, SphinxBuilder};
 use nym_proto::time::Instant;
@@ -18,6 +19,8 @@ use crate::content::Content;
 use crate::network::{Network, Packet};
 use crate::person::Person;
 
+/// Packets built together.
+const BATCH: usize = 8;
 const MEAN_DELAY: Duration = Duration::from_millis(15);
 
 /// A packet, and what its sender knows of it.
@@ -39,13 +42,15 @@ pub struct Sender<'a> {
     is_direct: bool,
     /// The same for all packets: keys that come again are multiplied in another way.
     builder: SphinxBuilder,
+    is_batch_next: bool,
     pub stream: Stream,
 }
 
 impl<'a> Sender<'a> {
     pub fn new(network: &'a Network, person: &'a Person, seed: u32) -> Self {
         let stream = Entropy::new([0x51; 32]).stream(Purpose::Other(seed));
-        Self { network, person, is_direct: false, builder: SphinxBuilder::new(), stream }
+        let builder = SphinxBuilder::new();
+        Self { network, person, is_direct: false, builder, is_batch_next: false, stream }
     }
 
     /// As [`new`](Self::new), without mix nodes.
@@ -53,12 +58,12 @@ impl<'a> Sender<'a> {
         Self { is_direct: true, ..Self::new(network, person, seed) }
     }
 
-    /// A serialised message in packets for `to`.
+    /// A serialised message in packets for `to`: by turns they are built one by one and together.
     pub fn send(&mut self, to: &Recipient, message: &[u8], size: PacketSize) -> Vec<Sent> {
-        self.fragments(message, size)
-            .into_iter()
-            .map(|(id, fragment)| self.send_one(to, size, id, |out| out.copy_from_slice(&fragment)))
-            .collect()
+        let at_once = if core::mem::take(&mut self.is_batch_next) { BATCH } else { 1 };
+        self.is_batch_next = at_once == 1;
+        let fragments = self.fragments(message, size);
+        fragments.chunks(at_once).flat_map(|some| self.send_some(to, size, some)).collect()
     }
 
     /// A serialised message in packets that travel with `surbs`, one each.
@@ -96,7 +101,9 @@ impl<'a> Sender<'a> {
     /// A loop cover packet.
     pub fn cover(&mut self, size: PacketSize) -> Sent {
         let to = self.person.address;
-        self.send_one(&to, size, AckId::Cover, write_cover)
+        let mut cover = vec![0; fragment_room(size)];
+        write_cover(&mut cover);
+        self.send_some(&to, size, &[(AckId::Cover, cover)]).remove(0)
     }
 
     /// SURBs that lead back here.
@@ -135,35 +142,47 @@ impl<'a> Sender<'a> {
             .collect()
     }
 
-    fn send_one(
+    fn send_some(
         &mut self,
         to: &Recipient,
         size: PacketSize,
-        id: AckId,
-        mut fill: impl FnMut(&mut [u8]),
-    ) -> Sent {
-        let (route, delays) = self.path_to(to);
-        let (ack_route, ack_delays) = self.path_to(&self.person.address);
-        let mut bytes = vec![0; size.packet_len()];
-        build_forward(
-            &mut self.builder,
-            size,
-            (&to.identity, &to.encryption),
-            Path { hops: route.hops(), delays: delays.as_slice() },
-            &own_ack(self.person, id, &ack_route, &ack_delays),
-            &mut fill,
-            &mut bytes,
-            &mut self.stream,
-        )
-        .unwrap();
-        let rotation = self.network.topology.rotation();
-        let packet = Packet { next: route.first().address, rotation, size, bytes };
-        Sent {
-            packet,
-            id,
-            delay: Some(expected(&route, &delays)),
-            ack_delay: expected(&ack_route, &ack_delays),
+        fragments: &[(AckId, Vec<u8>)],
+    ) -> Vec<Sent> {
+        let own = self.person.address;
+        let ways: Vec<_> =
+            fragments.iter().map(|_| (self.path_to(to), self.path_to(&own))).collect();
+        let mut packets = vec![vec![0; size.packet_len()]; fragments.len()];
+        let mut fills: Vec<_> = fragments
+            .iter()
+            .map(|(_, fragment)| |out: &mut [u8]| out.copy_from_slice(fragment))
+            .collect();
+        let parts = fragments.iter().zip(&ways).zip(&mut fills).zip(&mut packets);
+        let mut forwards: Vec<_> = parts
+            .map(|((((id, _), ((route, delays), (ack_route, ack_delays))), fill), packet)| {
+                Forward {
+                    size,
+                    recipient: (&to.identity, &to.encryption),
+                    path: Path { hops: route.hops(), delays: delays.as_slice() },
+                    ack: own_ack(self.person, *id, ack_route, ack_delays),
+                    fill,
+                    packet,
+                }
+            })
+            .collect();
+        if forwards.len() == 1 {
+            build_forward(&mut self.builder, forwards.remove(0), &mut self.stream).unwrap();
+        } else {
+            build_forwards(&mut self.builder, forwards, &mut self.stream).unwrap();
         }
+        let rotation = self.network.topology.rotation();
+        let sent = fragments.iter().zip(&ways).zip(packets);
+        sent.map(|(((id, _), (way, ack_way)), bytes)| Sent {
+            packet: Packet { next: way.0.first().address, rotation, size, bytes },
+            id: *id,
+            delay: Some(expected(&way.0, &way.1)),
+            ack_delay: expected(&ack_way.0, &ack_way.1),
+        })
+        .collect()
     }
 
     fn path_to(&mut self, to: &Recipient) -> (Route, Delays) {

@@ -9,8 +9,8 @@ use nym_proto::client::PacketSuite;
 use nym_proto::entropy::Stream;
 use nym_proto::identity::Identity;
 use nym_proto::message::{
-    ACK_LEN, AckId, Envelope, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck,
-    Path, REPLY_DATA_HEAD, Reassembler, ReassemblyLimits, RepliableContent, RepliableKind,
+    ACK_LEN, AckId, Envelope, Forward, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin,
+    OwnAck, Path, REPLY_DATA_HEAD, Reassembler, ReassemblyLimits, RepliableContent, RepliableKind,
     ReplyKey, ReplySurb, SenderTag, SetId, build_forward, build_reply, fragment_room,
     repliable_head, surb_request, write_padded,
 };
@@ -354,17 +354,15 @@ impl HostileSender {
             id: AckId::Fragment(FragmentId { set: SetId::draw(&mut self.stream), position: 1 }),
         };
         let mut packet = vec![0; SIZE.packet_len()];
-        build_forward(
-            self.builder.as_mut(),
-            SIZE,
-            (&to.identity, &to.encryption),
-            Path { hops: route.hops(), delays: delays.as_slice() },
-            &ack,
-            &mut |out| out.copy_from_slice(part),
-            &mut packet,
-            &mut self.stream,
-        )
-        .ok()?;
+        let forward = Forward {
+            size: SIZE,
+            recipient: (&to.identity, &to.encryption),
+            path: Path { hops: route.hops(), delays: delays.as_slice() },
+            ack,
+            fill: &mut |out| out.copy_from_slice(part),
+            packet: &mut packet,
+        };
+        build_forward(self.builder.as_mut(), forward, &mut self.stream).ok()?;
         let first = route.hops().first()?.address;
         Some((first, relay::frame(SIZE, topology.rotation(), &packet)))
     }

@@ -13,13 +13,13 @@ use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{ForwardFrame, ProtocolVersion, SharedKey};
 use nym_proto::identity::PrivateKey;
 use nym_proto::message::{
-    AckId, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck, PLAIN_HEAD, Path,
-    Reassembler, ReassemblyLimits, ReplyKey, ReplySurb, SetId, build_forward, build_reply,
-    fragment_room, open, open_ack, seal, seal_ack, write_padded,
+    AckId, Forward, FragmentHeader, FragmentId, FragmentPlan, Inserted, Origin, OwnAck, PLAIN_HEAD,
+    Path, Reassembler, ReassemblyLimits, ReplyKey, ReplySurb, SetId, build_forward, build_forwards,
+    build_reply, fragment_room, open, open_ack, seal, seal_ack, write_padded,
 };
 use nym_proto::sphinx::{
     Delay, Hop, KeyRotation, PacketBuilder as _, PacketPeeler as _, PacketSize, SphinxBuilder,
-    SphinxPeeler,
+    SphinxPeeler, SurbWay,
 };
 use nym_proto::time::Instant;
 use nym_proto::topology::{Delays, Route};
@@ -48,7 +48,7 @@ pub fn all(mut done: impl FnMut(&Line)) -> Vec<Line> {
     let cases: [fn(&World) -> Line; 13] = [
         packet_of_a_new_builder,
         packet,
-        packets_in_a_row,
+        packets_together,
         at_the_slot,
         reply,
         surb,
@@ -118,26 +118,46 @@ impl<'w> Ours<'w> {
 
     /// One fragment of `message` in a packet to Bob.
     fn packet(&mut self, message: &[u8], header: &FragmentHeader, offset: usize) -> Vec<u8> {
-        let way = self.way(&self.world.bob);
-        let ack_way = self.way(&self.world.alice);
-        let ack = self.ack(AckId::Fragment(header.id()), &ack_way);
+        let ways = [self.way(&self.world.bob), self.way(&self.world.alice)];
         let mut packet = vec![0; SIZE.packet_len()];
-        let bob = &self.world.bob.address;
-        build_forward(
-            &mut self.builder,
-            SIZE,
-            (&bob.identity, &bob.encryption),
-            Path { hops: way.0.hops(), delays: way.1.as_slice() },
-            &ack,
-            &mut |out| {
-                let at = header.encode(out);
-                write_padded(&[message], offset, &mut out[at..]);
-            },
-            &mut packet,
-            &mut self.stream,
-        )
-        .unwrap();
+        let mut fill = fragment(message, header, offset);
+        let forward = self.forward(header, &ways, &mut fill, &mut packet);
+        build_forward(&mut self.builder, forward, &mut self.stream).unwrap();
         packet
+    }
+
+    /// As many packets as `packet` makes one by one, made together.
+    fn packets(&mut self, message: &[u8], header: &FragmentHeader, count: usize) -> Vec<Vec<u8>> {
+        let ways: Vec<_> =
+            (0..count).map(|_| [self.way(&self.world.bob), self.way(&self.world.alice)]).collect();
+        let mut packets = vec![vec![0; SIZE.packet_len()]; count];
+        let mut fills: Vec<_> = (0..count).map(|_| fragment(message, header, 0)).collect();
+        let parts = ways.iter().zip(&mut fills).zip(&mut packets);
+        let forwards =
+            parts.map(|((ways, fill), packet)| self.forward(header, ways, fill, packet)).collect();
+        build_forwards(&mut self.builder, forwards, &mut self.stream).unwrap();
+        packets
+    }
+
+    fn forward<'a>(
+        &self,
+        header: &FragmentHeader,
+        [way, ack_way]: &'a [(Route, Delays); 2],
+        fill: &'a mut dyn FnMut(&mut [u8]),
+        packet: &'a mut [u8],
+    ) -> Forward<'a>
+    where
+        'w: 'a,
+    {
+        let bob = &self.world.bob.address;
+        Forward {
+            size: SIZE,
+            recipient: (&bob.identity, &bob.encryption),
+            path: Path { hops: way.0.hops(), delays: way.1.as_slice() },
+            ack: self.ack(AckId::Fragment(header.id()), ack_way),
+            fill,
+            packet,
+        }
     }
 
     fn reply(&mut self, surb: ReplySurb, message: &[u8], header: &FragmentHeader) -> Vec<u8> {
@@ -165,30 +185,46 @@ impl<'w> Ours<'w> {
         let ack = self.ack(AckId::Cover, &ack_way);
         let mut packet = vec![0; SIZE.packet_len()];
         let alice = &self.world.alice.address;
-        build_forward(
-            &mut self.builder,
-            SIZE,
-            (&alice.identity, &alice.encryption),
-            Path { hops: way.0.hops(), delays: way.1.as_slice() },
-            &ack,
-            &mut nym_proto::message::write_cover,
-            &mut packet,
-            &mut self.stream,
-        )
-        .unwrap();
+        let forward = Forward {
+            size: SIZE,
+            recipient: (&alice.identity, &alice.encryption),
+            path: Path { hops: way.0.hops(), delays: way.1.as_slice() },
+            ack,
+            fill: &mut nym_proto::message::write_cover,
+            packet: &mut packet,
+        };
+        build_forward(&mut self.builder, forward, &mut self.stream).unwrap();
         packet
     }
 
     fn surbs(&mut self, count: usize) -> Vec<ReplySurb> {
         let ways: Vec<_> = (0..count).map(|_| self.way(&self.world.alice)).collect();
-        let ways: Vec<(&[Hop], &[Delay])> =
-            ways.iter().map(|(route, delays)| (route.hops(), delays.as_slice())).collect();
-        let identity = &self.world.alice.address.identity;
-        let surbs = self.builder.make_surbs(&ways, identity, &mut self.stream).unwrap();
+        let destination = &self.world.alice.address.identity;
+        let ways: Vec<_> = ways
+            .iter()
+            .map(|(route, delays)| SurbWay {
+                route: route.hops(),
+                delays: delays.as_slice(),
+                destination,
+            })
+            .collect();
+        let surbs = self.builder.make_surbs(&ways, &mut self.stream).unwrap();
         surbs
             .into_iter()
             .map(|surb| ReplySurb { key: ReplyKey::draw(&mut self.stream), surb })
             .collect()
+    }
+}
+
+/// What writes a fragment of `message`.
+fn fragment<'a>(
+    message: &'a [u8],
+    header: &'a FragmentHeader,
+    offset: usize,
+) -> impl FnMut(&mut [u8]) + 'a {
+    move |out| {
+        let at = header.encode(out);
+        write_padded(&[message], offset, &mut out[at..]);
     }
 }
 
@@ -294,20 +330,17 @@ fn packet(world: &World) -> Line {
     )
 }
 
-/// There is nothing that makes several packets together: each slot of a client needs one.
-fn packets_in_a_row(world: &World) -> Line {
+fn packets_together(world: &World) -> Line {
     const COUNT: usize = 8;
     let (message, header) = one_packet();
     let (mut ours, mut theirs) = (Ours::new(world), Theirs::new(world));
     let fragment = theirs.fragments(ONE_PACKET).remove(0);
     compare(
-        "message packets with their acks, eight in a row",
+        "message packet with its ack, eight together",
         Some(5.5),
         COUNT,
         || {
-            for _ in 0..COUNT {
-                black_box(ours.packet(&message, &header, 0));
-            }
+            black_box(ours.packets(&message, &header, COUNT));
         },
         || {
             for _ in 0..COUNT {

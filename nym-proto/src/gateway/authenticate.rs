@@ -135,12 +135,12 @@ impl AuthenticateRequest {
 
     pub(super) fn write(&self, writer: Writer) -> Writer {
         writer
-            .number("protocolVersion", self.version)
-            .bytes("clientIdentity", self.client.as_bytes())
-            .text("addressCiphertext", &STANDARD.encode(self.ciphertext))
-            .text("nonce", &STANDARD.encode(self.nonce))
-            .number("requestUnixTimestamp", self.timestamp)
-            .bytes("requestSignature", &self.signature)
+            .member("protocolVersion", &self.version)
+            .member("clientIdentity", self.client.as_bytes())
+            .member("addressCiphertext", &STANDARD.encode(self.ciphertext))
+            .member("nonce", &STANDARD.encode(self.nonce))
+            .member("requestUnixTimestamp", &self.timestamp)
+            .member("requestSignature", self.signature.as_slice())
     }
 
     pub(super) fn read(kind: &'static str, text: &str) -> Result<Self, TextError> {

@@ -77,7 +77,7 @@ pub enum InnerResponse {
 
 impl EncryptedText {
     pub(super) fn write(&self, writer: Writer) -> Writer {
-        writer.bytes("ciphertext", &self.ciphertext).bytes("nonce", &self.nonce)
+        writer.member("ciphertext", &self.ciphertext).member("nonce", &self.nonce)
     }
 
     pub(super) fn read(kind: &'static str, text: &str) -> Result<Self, TextError> {

@@ -59,7 +59,7 @@ impl HandshakeError {
     /// does not reveal which check failed. (protocol: gateway 6.5)
     #[must_use]
     pub fn failure_text() -> String {
-        Writer::new("handshakeError").text("message", "handshake failed").finish()
+        Writer::new("handshakeError").member("message", "handshake failed").finish()
     }
 }
 
@@ -108,7 +108,7 @@ impl HandshakePayload {
 }
 
 fn write(writer: Writer, protocol_version: u8, data: &[u8]) -> Writer {
-    writer.number("protocol_version", protocol_version).bytes("data", data)
+    writer.member("protocol_version", &protocol_version).member("data", data)
 }
 
 /// Everything random in one side of one handshake. Must be fresh for each.

@@ -1,10 +1,9 @@
 //! What all text frames have in common: one JSON object with a string member `type`.
 //! (protocol: gateway 4)
 
-use core::fmt::{Display, Write as _};
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::constants::WEBSOCKET_MESSAGE_MAX;
@@ -79,48 +78,19 @@ pub(super) struct Writer(String);
 impl Writer {
     pub(super) fn new(kind: &str) -> Self {
         let mut writer = Self(String::with_capacity(96));
-        writer.0.push_str("{\"type\":");
-        writer.quoted(kind);
+        writer.0.push('{');
+        writer.json("type");
+        writer.0.push(':');
+        writer.json(kind);
         writer
     }
 
-    pub(super) fn number(mut self, name: &str, value: impl Display) -> Self {
-        self.name(name);
-        self.push_number(value);
-        self
-    }
-
-    pub(super) fn boolean(mut self, name: &str, value: bool) -> Self {
-        self.name(name);
-        self.0.push_str(if value { "true" } else { "false" });
-        self
-    }
-
-    pub(super) fn text(mut self, name: &str, value: &str) -> Self {
-        self.name(name);
-        self.quoted(value);
-        self
-    }
-
-    /// A byte string as an array of numbers.
-    pub(super) fn bytes(mut self, name: &str, value: &[u8]) -> Self {
-        self.name(name);
-        self.0.reserve(4 * value.len() + 2);
-        self.0.push('[');
-        for (i, &byte) in value.iter().enumerate() {
-            if i > 0 {
-                self.0.push(',');
-            }
-            self.push_number(byte);
-        }
-        self.0.push(']');
-        self
-    }
-
-    /// A value that is JSON already.
-    pub(super) fn raw(mut self, name: &str, value: &str) -> Self {
-        self.name(name);
-        self.0.push_str(value);
+    /// Byte strings are written as arrays of numbers.
+    pub(super) fn member<T: Serialize + ?Sized>(mut self, name: &str, value: &T) -> Self {
+        self.0.push(',');
+        self.json(name);
+        self.0.push(':');
+        self.json(value);
         self
     }
 
@@ -129,60 +99,15 @@ impl Writer {
         self.0
     }
 
-    /// Names of members need no escaping: they are ours.
-    fn name(&mut self, name: &str) {
-        self.0.push_str(",\"");
-        self.0.push_str(name);
-        self.0.push_str("\":");
-    }
-
-    fn push_number(&mut self, value: impl Display) {
-        // writing to a String cannot fail
-        let _ = write!(self.0, "{value}");
-    }
-
-    fn quoted(&mut self, text: &str) {
-        self.0.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                '\n' => self.0.push_str("\\n"),
-                '\r' => self.0.push_str("\\r"),
-                '\t' => self.0.push_str("\\t"),
-                '\u{8}' => self.0.push_str("\\b"),
-                '\u{c}' => self.0.push_str("\\f"),
-                c if c < ' ' => {
-                    let _ = write!(self.0, "\\u{:04x}", u32::from(c));
-                }
-                c => self.0.push(c),
-            }
-        }
-        self.0.push('"');
+    fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
+        let written = serde_json::to_string(value).map(|json| self.0.push_str(&json));
+        debug_assert!(written.is_ok(), "only maps and foreign types can fail to be written");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn written_strings_equal_those_of_a_json_library(text: String) {
-            let written = Writer::new(&text).finish();
-            let expected = format!("{{\"type\":{}}}", serde_json::Value::String(text));
-            prop_assert_eq!(written, expected);
-        }
-    }
-
-    #[test]
-    fn control_characters_are_escaped_as_a_json_library_does() {
-        let text: String = (0..0x80u8).map(char::from).collect();
-        let expected = serde_json::Value::String(text.clone()).to_string();
-        assert!(Writer::new(&text).finish().contains(&expected));
-    }
 
     #[test]
     fn texts_beyond_a_mebibyte_are_refused_unread() {

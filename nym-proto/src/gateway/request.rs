@@ -102,15 +102,15 @@ impl ClientText {
             Self::Handshake(payload) => payload.write(Writer::new(HANDSHAKE)),
             Self::HandshakeInit(payload) => payload.write(Writer::new(HANDSHAKE_INIT)),
             Self::HandshakeError { message } => {
-                Writer::new(HANDSHAKE_ERROR).text("message", message)
+                Writer::new(HANDSHAKE_ERROR).member("message", message)
             }
             Self::Authenticate(request) => request.write(Writer::new(AUTHENTICATE)),
             Self::ClaimFreeBandwidth => Writer::new(CLAIM),
             // older gateways know the nonce only by this name
             Self::EcashCredential { enc_credential, nonce } => {
-                Writer::new(ECASH).bytes("enc_credential", enc_credential).bytes("iv", nonce)
+                Writer::new(ECASH).member("enc_credential", enc_credential).member("iv", nonce)
             }
-            Self::UpgradeModeJwt { token } => Writer::new(JWT).text("token", token.as_str()),
+            Self::UpgradeModeJwt { token } => Writer::new(JWT).member("token", token.as_str()),
             Self::Encrypted(text) => text.write(Writer::new(ENCRYPTED)),
             Self::Retired(retired) => Writer::new(retired.name()),
         }

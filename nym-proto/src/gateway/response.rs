@@ -1,6 +1,6 @@
 //! Text frames from the gateway to the client. (protocol: gateway 10.2)
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::encrypted::EncryptedText;
 use super::handshake::HandshakePayload;
@@ -99,38 +99,37 @@ impl GatewayText {
     pub fn encode(&self) -> String {
         match self {
             Self::SupportedProtocol { version } => {
-                Writer::new(SUPPORTED_PROTOCOL).number("version", *version)
+                Writer::new(SUPPORTED_PROTOCOL).member("version", version)
             }
             Self::Handshake(payload) => payload.write(Writer::new(HANDSHAKE)),
             Self::HandshakeError { message } => {
-                Writer::new(HANDSHAKE_ERROR).text("message", message)
+                Writer::new(HANDSHAKE_ERROR).member("message", message)
             }
             Self::Register { protocol_version, status, upgrade_mode } => Writer::new(REGISTER)
-                .number("protocol_version", *protocol_version)
-                .boolean("status", *status)
-                .boolean("upgrade_mode", *upgrade_mode),
+                .member("protocol_version", protocol_version)
+                .member("status", status)
+                .member("upgrade_mode", upgrade_mode),
             Self::Authenticate { protocol_version, status, bandwidth_remaining, upgrade_mode } => {
                 Writer::new(AUTHENTICATE)
-                    .number("protocol_version", *protocol_version)
-                    .boolean("status", *status)
-                    .number("bandwidth_remaining", *bandwidth_remaining)
-                    .boolean("upgrade_mode", *upgrade_mode)
+                    .member("protocol_version", protocol_version)
+                    .member("status", status)
+                    .member("bandwidth_remaining", bandwidth_remaining)
+                    .member("upgrade_mode", upgrade_mode)
             }
             Self::Bandwidth { available_total, upgrade_mode } => Writer::new(BANDWIDTH)
-                .number("available_total", *available_total)
-                .boolean("upgrade_mode", *upgrade_mode),
+                .member("available_total", available_total)
+                .member("upgrade_mode", upgrade_mode),
             Self::Send { remaining_bandwidth, upgrade_mode } => Writer::new(SEND)
-                .number("remaining_bandwidth", *remaining_bandwidth)
-                .boolean("upgrade_mode", *upgrade_mode),
+                .member("remaining_bandwidth", remaining_bandwidth)
+                .member("upgrade_mode", upgrade_mode),
             Self::Encrypted(text) => text.write(Writer::new(ENCRYPTED)),
-            Self::Error { message } => Writer::new(ERROR).text("message", message),
-            Self::OutOfBandwidth { required, available } => Writer::new(TYPED_ERROR).raw(
-                "error",
-                &format!(
-                    "{{\"out_of_bandwidth\":{{\"required\":{required},\"available\":{available}}}}}"
-                ),
-            ),
-            Self::TicketReplay => Writer::new(TYPED_ERROR).text("error", "ticket_replay"),
+            Self::Error { message } => Writer::new(ERROR).member("message", message),
+            Self::OutOfBandwidth { required, available } => {
+                let (required, available) = (*required, *available);
+                Writer::new(TYPED_ERROR)
+                    .member("error", &Detail::OutOfBandwidth { required, available })
+            }
+            Self::TicketReplay => Writer::new(TYPED_ERROR).member("error", &Detail::TicketReplay),
             Self::Unknown { name } => Writer::new(name),
         }
         .finish()
@@ -245,7 +244,7 @@ struct TypedError {
     error: Detail,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Detail {
     TicketReplay,

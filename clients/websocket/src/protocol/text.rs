@@ -7,11 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nym_proto::address::Recipient;
 use nym_proto::message::SenderTag;
+use serde::Serialize;
 
 use super::binary::checked;
 use super::error::{ErrorKind, JsonError, RequestError, ResponseError, shortened};
 use super::frame::Text;
-use super::json::{Fields, Writer};
+use super::json::{Fields, write};
 use super::request::{Addressee, Message, Request};
 use super::response::{Delivered, Response, Status};
 
@@ -95,40 +96,59 @@ fn from_base64<const N: usize>(fields: &Fields<'_, N>, text: &str) -> Result<Byt
     Ok(bytes.into())
 }
 
-pub(super) fn encode_request(request: &Request) -> Option<String> {
-    match request {
-        Request::Send(message) => Some(encode_message(message)),
-        Request::SelfAddress => Some(Writer::new("selfAddress", 0).finish()),
-        Request::ClosedConnection(_) | Request::GetLaneQueueLength(_) => None,
-    }
+/// A request as it is written.
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct RequestObject<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_surbs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_id: Option<u64>,
 }
 
-fn encode_message(message: &Message) -> String {
-    const ADDRESS: usize = 192;
-    let capacity = message.data.len().saturating_add(ADDRESS);
-    let mut writer = match &message.to {
+pub(super) fn encode_request(request: &Request) -> Option<String> {
+    let object = match request {
+        Request::Send(message) => message_object(message),
+        Request::SelfAddress => RequestObject { r#type: "selfAddress", ..Default::default() },
+        Request::ClosedConnection(_) | Request::GetLaneQueueLength(_) => return None,
+    };
+    Some(write(&object))
+}
+
+fn message_object(message: &Message) -> RequestObject<'_> {
+    let text = core::str::from_utf8(&message.data).ok();
+    let object = RequestObject {
+        message: text,
+        message_base64: text.is_none().then(|| STANDARD.encode(&message.data)),
+        connection_id: message.connection,
+        report_id: message.report,
+        ..Default::default()
+    };
+    match &message.to {
         Addressee::Plain(recipient) => {
-            Writer::new("send", capacity).text("recipient", &recipient.to_string())
+            RequestObject { r#type: "send", recipient: Some(recipient.to_string()), ..object }
         }
-        Addressee::Anonymous { recipient, .. } => {
-            Writer::new("sendAnonymous", capacity).text("recipient", &recipient.to_string())
+        Addressee::Anonymous { recipient, surbs } => RequestObject {
+            r#type: "sendAnonymous",
+            recipient: Some(recipient.to_string()),
+            reply_surbs: Some(*surbs),
+            ..object
+        },
+        Addressee::Reply(tag) => {
+            RequestObject { r#type: "reply", sender_tag: Some(tag.to_string()), ..object }
         }
-        Addressee::Reply(tag) => Writer::new("reply", capacity).text("senderTag", &tag.to_string()),
-    };
-    writer = match core::str::from_utf8(&message.data) {
-        Ok(text) => writer.text("message", text),
-        Err(_) => writer.text("messageBase64", &STANDARD.encode(&message.data)),
-    };
-    if let Addressee::Anonymous { surbs, .. } = message.to {
-        writer = writer.number("replySurbs", surbs.into());
     }
-    if let Some(id) = message.connection {
-        writer = writer.number("connectionId", id);
-    }
-    if let Some(id) = message.report {
-        writer = writer.number("reportId", id);
-    }
-    writer.finish()
 }
 
 pub(super) fn decode_response(text: &Text) -> Result<Response, ResponseError> {
@@ -189,40 +209,60 @@ fn decode_received<const N: usize>(
     Ok(Response::Received(Delivered { data, tag }))
 }
 
+/// A response as it is written.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+enum ResponseObject<'a> {
+    Error {
+        message: String,
+    },
+    #[serde(rename_all = "camelCase")]
+    Received {
+        message: &'a str,
+        sender_tag: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_base64: Option<String>,
+    },
+    SelfAddress {
+        address: String,
+    },
+    LaneQueueLength {
+        lane: u64,
+        queue_length: u64,
+    },
+    #[serde(rename_all = "camelCase")]
+    DeliveryReport {
+        report_id: u64,
+        status: &'static str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        reason: &'a str,
+    },
+}
+
 pub(super) fn encode_response(response: &Response) -> String {
-    match response {
-        Response::Error { kind, message } => Writer::new("error", message.len())
-            .text("message", &format!("{}:{message}", kind.text()))
-            .finish(),
-        Response::Received(delivered) => encode_received(delivered),
+    write(&match response {
+        Response::Error { kind, message } => {
+            ResponseObject::Error { message: format!("{}:{message}", kind.text()) }
+        }
+        Response::Received(delivered) => return encode_received(delivered),
         Response::SelfAddress(address) => {
-            Writer::new("selfAddress", 192).text("address", &address.to_string()).finish()
+            ResponseObject::SelfAddress { address: address.to_string() }
         }
-        Response::LaneQueueLength { connection, packets } => Writer::new("laneQueueLength", 0)
-            .number("lane", *connection)
-            .number("queue_length", *packets)
-            .finish(),
+        Response::LaneQueueLength { connection, packets } => {
+            ResponseObject::LaneQueueLength { lane: *connection, queue_length: *packets }
+        }
         Response::Report { id, status, reason } => {
-            let writer = Writer::new("deliveryReport", reason.len())
-                .number("reportId", *id)
-                .text("status", status.text());
-            match reason.as_str() {
-                "" => writer.finish(),
-                reason => writer.text("reason", reason).finish(),
-            }
+            ResponseObject::DeliveryReport { report_id: *id, status: status.text(), reason }
         }
-    }
+    })
 }
 
 fn encode_received(Delivered { data, tag }: &Delivered) -> String {
     let text = String::from_utf8_lossy(data);
-    let writer = Writer::new("received", text.len()).text("message", &text);
-    let writer = match tag {
-        Some(tag) => writer.text("senderTag", &tag.to_string()),
-        None => writer.null("senderTag"),
-    };
-    match text {
-        Cow::Borrowed(_) => writer.finish(),
-        Cow::Owned(_) => writer.text("messageBase64", &STANDARD.encode(data)).finish(),
-    }
+    let is_text = matches!(text, Cow::Borrowed(_));
+    write(&ResponseObject::Received {
+        message: &text,
+        sender_tag: tag.map(|tag| tag.to_string()),
+        message_base64: (!is_text).then(|| STANDARD.encode(data)),
+    })
 }

@@ -61,7 +61,8 @@ pub(super) struct Hub {
     next_id: u64,
     notes: Sender<Note>,
     inbox: Receiver<Note>,
-    is_stopping: bool,
+    /// Why programs are being sent away.
+    ending: Option<Ended>,
 }
 
 impl Hub {
@@ -81,7 +82,7 @@ impl Hub {
             next_id: 0,
             notes,
             inbox,
-            is_stopping: false,
+            ending: None,
         }
     }
 
@@ -96,21 +97,35 @@ impl Hub {
                 self.perform(action).await;
             }
             self.permit();
-            if self.is_stopping && self.programs.is_empty() {
-                return Ended::Stopped;
+            if let Some(ended) = self.ended() {
+                return ended;
             }
             match self.next_note().await {
                 Some(Note::Incoming(stream)) => self.handle_incoming(stream),
                 Some(Note::Connected(id, query)) => self.handle_connected(id, query),
                 Some(Note::Event(event)) => self.handle_event(event),
-                Some(Note::ClientStopped) => return Ended::ClientStopped,
-                Some(Note::Stop) => {
-                    self.is_stopping = true;
-                    self.handle(Event::Shutdown);
-                }
+                Some(Note::ClientStopped) => self.end(Ended::ClientStopped),
+                Some(Note::Stop) => self.end(Ended::Stopped),
                 None => self.handle(Event::Tick),
             }
         }
+    }
+
+    /// Sends all programs away.
+    fn end(&mut self, why: Ended) {
+        if self.ending != Some(Ended::ClientStopped) {
+            self.ending = Some(why);
+        }
+        self.handle(Event::Shutdown);
+    }
+
+    /// Why the server has ended, once it has.
+    fn ended(&self) -> Option<Ended> {
+        self.ending.filter(|why| match why {
+            Ended::Stopped => self.programs.is_empty(),
+            // what programs asked for before is not carried out any more
+            Ended::ClientStopped => self.connections.is_empty(),
+        })
     }
 
     /// The next note; `None` when the state machine's deadline has come.

@@ -67,7 +67,8 @@ impl Server {
     }
 
     /// Serves programs until `stop` yields something or is closed, or the client has stopped. Then
-    /// programs are sent away, with what waits for them; requests that were read are carried out.
+    /// programs are sent away, with what waits for them; requests that were read are carried out, if
+    /// there still is a client.
     pub async fn run(self, client: Client, stop: Receiver<()>) -> Ended {
         let executor = Rc::new(smol::LocalExecutor::new());
         let hub = Hub::new(self.settings, client, Rc::clone(&executor));

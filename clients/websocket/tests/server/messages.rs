@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nym_client::protocol::{Addressee, Message, Request, Response, programs};
-use nym_client::server::{Ended, Settings};
+use nym_client::server::Settings;
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -113,26 +113,6 @@ fn pings_are_answered() {
     program.0.send(tungstenite::Message::Ping(Bytes::from_static(b"there?"))).unwrap();
     let answer = program.0.read().unwrap();
     assert_eq!(answer, tungstenite::Message::Pong(Bytes::from_static(b"there?")));
-}
-
-#[test]
-fn at_the_end_programs_are_told_and_their_requests_are_done() {
-    let mut stage = Stage::new(Settings::default());
-    let mut program = stage.program("");
-    let recipient = stage.client.address().to_string();
-    let send = json!({"type": "send", "recipient": recipient, "message": "bye", "connectionId": 1});
-    program.text(&send.to_string());
-    assert_eq!(program.next_text()["type"], "laneQueueLength");
-    assert_eq!(stage.stop(), Ended::Stopped);
-    let code = loop {
-        match program.0.read().unwrap() {
-            tungstenite::Message::Close(Some(frame)) => break u16::from(frame.code),
-            tungstenite::Message::Text(_) => {}
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(code, 1001);
-    assert_eq!(stage.client.stats().messages_accepted, 1);
 }
 
 #[test]

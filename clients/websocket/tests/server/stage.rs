@@ -27,10 +27,14 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new(settings: Settings) -> Self {
+        Self::with_options(settings, Options::default())
+    }
+
+    pub(crate) fn with_options(settings: Settings, options: Options) -> Self {
         let network = Loopback::start(LoopbackConfig::default()).unwrap();
         let config = Config::new(Network::Directory(vec![network.directory_url()]));
         let identity = generate_identity().unwrap();
-        let client = smol::block_on(connect(config, identity, Options::default())).unwrap();
+        let client = smol::block_on(connect(config, identity, options)).unwrap();
         let bound = Server::bind(([127, 0, 0, 1], 0).into(), settings);
         let server = smol::block_on(bound).unwrap();
         let address = server.address();
@@ -90,6 +94,11 @@ impl Stage {
     /// Stops the server and waits for its end.
     pub(crate) fn stop(&mut self) -> Ended {
         self.stop.close();
+        self.ended()
+    }
+
+    /// Waits for the end of the server.
+    pub(crate) fn ended(&mut self) -> Ended {
         self.server.take().unwrap().join().unwrap()
     }
 }

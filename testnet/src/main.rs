@@ -1,8 +1,10 @@
 //! `nym-testnet`: runs an embedded Nym network on the loopback interface.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use core::fmt::Write as _;
 use core::time::Duration;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,7 +79,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            nym_console::note!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -107,10 +109,7 @@ impl Run {
         }
         let text = if self.json { as_json(&network, &seed) } else { as_text(&network, &seed) };
         // whoever started the network may read no further than this
-        let mut out = std::io::stdout();
-        writeln!(out, "{text}")
-            .and_then(|()| out.flush())
-            .context("cannot write to the standard output")?;
+        nym_console::print(text).context("cannot write to the standard output")?;
         smol::block_on(interruptions.next());
         Ok(())
     }

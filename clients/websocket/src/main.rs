@@ -1,5 +1,7 @@
 //! `nym-client`: a Nym mixnet client for programs of any language.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod commands;
 mod demo;
@@ -18,7 +20,7 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("An error occurred: {error:#}");
+            nym_console::note!("An error occurred: {error:#}");
             ExitCode::FAILURE
         }
     }

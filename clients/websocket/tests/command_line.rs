@@ -255,3 +255,32 @@ fn build_info_and_usage_errors_have_their_own_exit_status() {
     assert_eq!(stage.run("dance").status.code(), Some(2));
     assert_eq!(stage.run("init --id ../a").status.code(), Some(2));
 }
+
+/// The writing end of a pipe whose reading end has been closed.
+fn not_read() -> Stdio {
+    std::io::pipe().unwrap().1.into()
+}
+
+#[test]
+fn a_program_whose_results_nobody_reads_ends_quietly() {
+    let stage = Stage::new();
+    stage.init();
+    for line in ["build-info", "show --id a", "list-gateways --id a", "run --id a --port 0"] {
+        let output = stage.command(line).stdout(not_read()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(nym_console::NOT_READ.into()), "{line}: {said}");
+        let progress = |line| ["Connecting.", "Connected to the gateway."].contains(&line);
+        assert!(said.lines().all(progress), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_program_whose_notes_nobody_reads_works() {
+    let stage = Stage::new();
+    let init =
+        "init --id a --nym-apis DIRECTORY --port 2005 --nyxd-urls http://unused.test -o json";
+    let output = stage.command(init).stderr(not_read()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let failing = stage.command("show --id nobody").stderr(not_read()).output().unwrap();
+    assert_eq!(failing.status.code(), Some(1));
+}

@@ -24,7 +24,7 @@ pub fn exit(program: &str, result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{program}: {error:#}");
+            nym_console::note!("{program}: {error:#}");
             ExitCode::FAILURE
         }
     }

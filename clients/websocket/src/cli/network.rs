@@ -179,10 +179,12 @@ impl UnsupportedArgs {
             bail!("--forget-me: this client cannot ask a gateway to forget it yet");
         }
         if self.nyxd_urls.is_some() {
-            eprintln!("--nyxd-urls is not used: this client does not talk to the chain");
+            nym_console::note!("--nyxd-urls is not used: this client does not talk to the chain");
         }
         if self.stats_reporting_address.is_some() {
-            eprintln!("--stats-reporting-address is not used: this client reports no statistics");
+            nym_console::note!(
+                "--stats-reporting-address is not used: this client reports no statistics"
+            );
         }
         Ok(())
     }

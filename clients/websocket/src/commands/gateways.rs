@@ -68,7 +68,7 @@ pub(super) fn add(args: &AddGatewayArgs, directory: Option<&str>) -> anyhow::Res
         );
     }
     let mut config = settings.config()?;
-    eprintln!("Looking for the network.");
+    nym_console::note!("Looking for the network.");
     let edge = Edge::new(&settings.net()?)?;
     let topology = topology(&config, &edge, PATIENCE)?;
     let choice = Choice {
@@ -77,7 +77,7 @@ pub(super) fn add(args: &AddGatewayArgs, directory: Option<&str>) -> anyhow::Res
         except: &known,
     };
     let gateway = choose(&topology, &config, &settings, &edge, &choice)?;
-    eprintln!("Registering with gateway {gateway}.");
+    nym_console::note!("Registering with gateway {gateway}.");
     let active = profile.active_gateway()?;
     config.gateway = GatewayChoice::Given(gateway);
     // without the conversations, which have nothing to do there unless the gateway becomes active

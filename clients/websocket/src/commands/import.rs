@@ -56,9 +56,9 @@ pub(super) fn run(args: &ImportIdentityArgs) -> anyhow::Result<()> {
         if imported.is_some() { "port, host and directories taken over" } else { "the defaults" },
     ))?;
     if let Some(error) = report.replies_left {
-        eprintln!("The conversations could not be read: {error}.");
+        nym_console::note!("The conversations could not be read: {error}.");
     }
-    eprintln!(
+    nym_console::note!(
         "Do not start the other client again with this identity: each would take messages of the other."
     );
     Ok(())

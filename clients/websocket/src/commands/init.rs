@@ -67,11 +67,11 @@ pub(super) fn create(
 ) -> anyhow::Result<Created> {
     let identity = generate_identity()?;
     let mut config = settings.config()?;
-    eprintln!("Looking for the network.");
+    nym_console::note!("Looking for the network.");
     let edge = Edge::new(&settings.net()?)?;
     let topology = topology(&config, &edge, patience)?;
     let gateway = choose(&topology, &config, settings, &edge, choice)?;
-    eprintln!("Registering with gateway {gateway}.");
+    nym_console::note!("Registering with gateway {gateway}.");
     config.gateway = GatewayChoice::Given(gateway);
     let registered = smol::block_on(register(config, &identity, settings, patience))?;
     let profile = Profile::create_with(&place.folder, &identity, &registered.state, Some(gateway))?;

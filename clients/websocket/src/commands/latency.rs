@@ -31,7 +31,7 @@ pub(super) fn choose<'a>(
     if sample.is_empty() {
         return Ok(None);
     }
-    eprintln!("Measuring {} gateways.", sample.len());
+    nym_console::note!("Measuring {} gateways.", sample.len());
     let measured: Vec<_> = sample
         .into_iter()
         .filter_map(|node| {

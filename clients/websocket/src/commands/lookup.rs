@@ -38,7 +38,7 @@ pub(super) fn topology(
                 }
                 LookupStep::Failed { reason } => {
                     if failure.as_ref() != Some(&reason) {
-                        eprintln!("The directory is of no use: {reason}. Trying again.");
+                        nym_console::note!("The directory is of no use: {reason}. Trying again.");
                     }
                     failure = Some(reason);
                 }

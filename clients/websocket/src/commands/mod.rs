@@ -16,8 +16,6 @@ mod show;
 mod signals;
 mod start;
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 
 use crate::cli::{Cli, Command};
@@ -49,10 +47,7 @@ pub(crate) fn random_seed() -> anyhow::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// Writes a line to the standard output, which may have been closed.
+/// Writes a line to the standard output. Ends the program if nobody reads it.
 pub(crate) fn print(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .context("cannot write to the standard output")
+    nym_console::print(line).context("cannot write to the standard output")
 }

@@ -72,7 +72,7 @@ fn kept(args: &RunArgs, directory: Option<&str>) -> anyhow::Result<Setup> {
                 place.id
             );
         }
-        eprintln!(
+        nym_console::note!(
             "There is no client {:?} yet; creating it in {}.",
             place.id,
             place.folder.display()
@@ -114,7 +114,7 @@ async fn listen(settings: &Settings) -> anyhow::Result<Option<Server>> {
     }
     let address = SocketAddr::new(settings.socket.host, settings.socket.listening_port);
     if !address.ip().is_loopback() && server.access.token.is_none() {
-        eprintln!(
+        nym_console::note!(
             "Listening on {address}: whoever can reach it can read and send messages. Set access_token_file."
         );
     }
@@ -129,7 +129,7 @@ async fn serve(setup: Setup, server: Option<Server>, is_json: bool) -> anyhow::R
     let mut interruptions = Interruptions::watch()?;
     let store = kept.as_ref().map(|(_, profile)| profile.store());
     let options = options(&settings, store)?;
-    eprintln!("Connecting.");
+    nym_console::note!("Connecting.");
     let starting = async {
         start(config, identity, &options, settings.network.start_timeout.0).await.map(Some)
     };
@@ -138,7 +138,7 @@ async fn serve(setup: Setup, server: Option<Server>, is_json: bool) -> anyhow::R
         Ok(None)
     };
     let Some(client) = starting.or(interrupted).await? else {
-        eprintln!("Interrupted.");
+        nym_console::note!("Interrupted.");
         return Ok(());
     };
     note_gateway(&client, kept.as_ref())?;
@@ -162,7 +162,7 @@ async fn watch(client: &Client, kept: Option<&(Place, Profile)>) {
         if matches!(fact, Fact::Address(_))
             && let Err(error) = note_gateway(client, kept)
         {
-            eprintln!("The gateway could not be noted: {error:#}.");
+            nym_console::note!("The gateway could not be noted: {error:#}.");
         }
     }
 }
@@ -201,7 +201,7 @@ async fn work(
     };
     let stopping = async {
         interruptions.next().await;
-        eprintln!(
+        nym_console::note!(
             "Stopping; what is queued is sent, for at most {}. Interrupt again to stop at once.",
             humantime::format_duration(drain)
         );
@@ -237,7 +237,7 @@ async fn until_stopped(client: &Client, stopped: smol::channel::Receiver<()>) ->
     };
     let ended = async {
         while client.recv().await.is_ok() {
-            eprintln!("A message was thrown away: the socket is disabled.");
+            nym_console::note!("A message was thrown away: the socket is disabled.");
         }
         Ended::ClientStopped
     };

@@ -63,7 +63,7 @@ impl Watch {
 
     pub(super) fn tell(&mut self, fact: &Fact) {
         if let Some(line) = self.news(fact) {
-            eprintln!("{line}");
+            nym_console::note!("{line}");
         }
     }
 

@@ -66,7 +66,7 @@ fn chat(args: &Args) -> anyhow::Result<()> {
         match connection.poll()? {
             Some(Response::SelfAddress(address)) => {
                 if addresses == 0 {
-                    eprintln!("my address: {address}");
+                    nym_console::note!("my address: {address}");
                 }
                 addresses += 1;
             }
@@ -75,7 +75,7 @@ fn chat(args: &Args) -> anyhow::Result<()> {
                 let who = message.tag.map_or("answer".to_owned(), |tag| tag.to_string());
                 let text = String::from_utf8_lossy(&message.data);
                 // no control sequences of strangers on the terminal
-                println!("{who:.6}: {}", text.replace(char::is_control, "\u{fffd}"));
+                nym_console::out!("{who:.6}: {}", text.replace(char::is_control, "\u{fffd}"));
                 to = message.tag.map(Addressee::Reply).or(to);
             }
             _ => {}

@@ -93,7 +93,7 @@ fn send(connection: &mut Connection, path: &Path, recipient: Recipient) -> anyho
     let answer: Answer = serde_json::from_slice(&answer.context("no answer")?.data)?;
     let is_there = answer.complete && answer.sha256 == header.sha256;
     ensure!(is_there, "the receiver has not got the file: {answer:?}");
-    println!("sent {} {} {}", header.file, header.size, header.sha256);
+    nym_console::out!("sent {} {} {}", header.file, header.size, header.sha256);
     Ok(())
 }
 
@@ -103,18 +103,18 @@ fn receive(connection: &mut Connection, folder: &Path, count: u64) -> anyhow::Re
     let mut received = 0;
     while received < count {
         match connection.wait()? {
-            Response::SelfAddress(address) => eprintln!("my address: {address}"),
+            Response::SelfAddress(address) => nym_console::note!("my address: {address}"),
             Response::Received(message) => match incoming.take(&message) {
                 Ok(Some((header, answer))) => {
                     let what = if answer.complete { "received" } else { "damaged" };
                     let to = Addressee::Reply(message.tag.context("nobody can be answered")?);
                     let answer = Message::new(to, serde_json::to_vec(&answer)?);
                     connection.ask(&Request::Send(answer))?;
-                    println!("{what} {} {} {}", header.file, header.size, header.sha256);
+                    nym_console::out!("{what} {} {} {}", header.file, header.size, header.sha256);
                     received += 1;
                 }
                 Ok(None) => {}
-                Err(error) => eprintln!("a message was no chunk of a file: {error:#}"),
+                Err(error) => nym_console::note!("a message was no chunk of a file: {error:#}"),
             },
             _ => {}
         }

@@ -54,7 +54,7 @@ pub(super) fn run_seeds(cli: &Cli) -> ExitCode {
     let seconds = begun.elapsed().as_secs_f64();
     let replay = violation.as_ref().map(|(seed, violation)| replay(*seed, cli, violation));
     if cli.json {
-        println!("{}", as_json(&summary, seconds, violation.as_ref(), replay.as_deref()));
+        nym_console::out!("{}", as_json(&summary, seconds, violation.as_ref(), replay.as_deref()));
     } else {
         print_text(&summary, seconds, violation.as_ref(), replay.as_deref());
     }
@@ -106,7 +106,10 @@ fn campaign(cli: &Cli, seeds: Range<u64>, begun: Instant) -> (Summary, Option<(u
             if shown.elapsed().as_secs() >= 2 {
                 shown = Instant::now();
                 let speed = summary.client_seconds / begun.elapsed().as_secs_f64();
-                eprintln!("{} of {all} seeds, {speed:.0} client-seconds per second", summary.runs);
+                nym_console::note!(
+                    "{} of {all} seeds, {speed:.0} client-seconds per second",
+                    summary.runs
+                );
             }
         }
     });
@@ -115,10 +118,10 @@ fn campaign(cli: &Cli, seeds: Range<u64>, begun: Instant) -> (Summary, Option<(u
 
 fn tell(cli: &Cli, report: &Report, summary: &mut Summary) {
     if cli.show && cli.seed.is_none() {
-        println!("{:#?}", Scenario::draw(report.seed, cli.suite.suite()));
+        nym_console::out!("{:#?}", Scenario::draw(report.seed, cli.suite.suite()));
     }
     if cli.trace_hash {
-        println!("{} {:016x}", report.seed, report.trace_hash);
+        nym_console::out!("{} {:016x}", report.seed, report.trace_hash);
     }
     summary.add(report);
 }
@@ -130,7 +133,7 @@ impl TraceSink for Shown {
     fn line(&mut self, line: &str) -> Result<(), String> {
         let is_telling = [r#""action":"report""#, r#""action":"outcome""#, r#""what":"fault""#];
         if is_telling.iter().any(|kind| line.contains(kind)) {
-            println!("{line}");
+            nym_console::out!("{line}");
         }
         Ok(())
     }
@@ -140,7 +143,7 @@ impl TraceSink for Shown {
 fn run(seed: u64, cli: &Cli) -> Ran {
     let scenario = Scenario::draw(seed, cli.suite.suite());
     let report = if cli.show && cli.seed.is_some() {
-        println!("{scenario:#?}");
+        nym_console::out!("{scenario:#?}");
         scenario.run_traced(Box::new(Shown))?
     } else {
         scenario.run()?
@@ -172,13 +175,17 @@ fn print_text(
 ) {
     let Summary { runs, client_seconds, longest_recovery, tally, kinds, .. } = summary;
     let speed = client_seconds / seconds.max(f64::MIN_POSITIVE);
-    println!("{runs} seeds in {seconds:.1} s in which all rules held");
-    println!("{client_seconds:.0} client-seconds simulated, {speed:.0} per second");
-    println!(
+    nym_console::out!("{runs} seeds in {seconds:.1} s in which all rules held");
+    nym_console::out!("{client_seconds:.0} client-seconds simulated, {speed:.0} per second");
+    nym_console::out!(
         "{} messages accepted: {} acknowledged, {} ended otherwise, {} forgotten in a crash; {} delivered",
-        tally.accepted, tally.acknowledged, tally.failed, tally.forgotten, tally.delivered
+        tally.accepted,
+        tally.acknowledged,
+        tally.failed,
+        tally.forgotten,
+        tally.delivered
     );
-    println!(
+    nym_console::out!(
         "acknowledged and not delivered: {} lost with a connection, {} with a gateway's memory, {} with a \
          recipient that crashed, {} to make room",
         tally.lost_with_connection,
@@ -186,11 +193,13 @@ fn print_text(
         tally.lost_with_recipient,
         tally.lost_for_room
     );
-    println!("longest recovery after the last fault: {longest_recovery:.1} s");
+    nym_console::out!("longest recovery after the last fault: {longest_recovery:.1} s");
     let kinds: Vec<_> = kinds.iter().map(|(kind, runs)| format!("{kind} {runs}")).collect();
-    println!("seeds per kind of fault: {}", kinds.join(", "));
+    nym_console::out!("seeds per kind of fault: {}", kinds.join(", "));
     if let (Some((seed, Violation { rule, at, detail })), Some(replay)) = (violation, replay) {
-        println!("\nseed {seed} breaks the rule {rule:?} at {at:?}:\n{detail}\nreplay: {replay}");
+        nym_console::out!(
+            "\nseed {seed} breaks the rule {rule:?} at {at:?}:\n{detail}\nreplay: {replay}"
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! `nym-sim`: runs whole networks in virtual time, one per seed, while things go wrong, and checks
 //! that all promises hold.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod campaign;
 #[cfg(feature = "plot")]
 mod plot;

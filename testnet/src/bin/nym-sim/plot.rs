@@ -37,9 +37,9 @@ pub(super) fn draw(path: &Path, cli: &Cli) -> ExitCode {
     let observed =
         scenario.observe().and_then(|busy| Ok((busy, scenario.clone().idle().observe()?)));
     match observed {
-        Err(violation) => eprintln!("{violation:?}"),
+        Err(violation) => nym_console::note!("{violation:?}"),
         Ok((busy, idle)) => match picture(path, &scenario, &busy, &idle) {
-            Err(error) => eprintln!("{}: {error}", path.display()),
+            Err(error) => nym_console::note!("{}: {error}", path.display()),
             Ok(()) => return ExitCode::SUCCESS,
         },
     }

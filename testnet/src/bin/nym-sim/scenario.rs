@@ -29,7 +29,7 @@ pub(super) fn play(name: &str, cli: &Cli) -> ExitCode {
         },
         ("all", None) => play_each(&ALL, cli),
         (_, None) => {
-            eprintln!("there is no scenario '{name}'; '--scenario list' shows them");
+            nym_console::note!("there is no scenario '{name}'; '--scenario list' shows them");
             ExitCode::from(2)
         }
     }
@@ -43,10 +43,10 @@ fn options(cli: &Cli) -> Options {
 fn list(cli: &Cli) -> ExitCode {
     if cli.json {
         let all = ALL.map(|named| json!({ "name": named.name, "about": named.about }));
-        println!("{}", Value::from(all.to_vec()));
+        nym_console::out!("{}", Value::from(all.to_vec()));
     } else {
         for Named { name, about, .. } in ALL {
-            println!("{name}\n    {about}");
+            nym_console::out!("{name}\n    {about}");
         }
     }
     ExitCode::SUCCESS
@@ -60,7 +60,7 @@ fn play_each(scenarios: &[Named], cli: &Cli) -> ExitCode {
         is_good &= played.as_ref().is_ok_and(Played::is_good);
         let seconds = begun.elapsed().as_secs_f64();
         if cli.json {
-            println!("{}", as_json(named, &played, seconds, cli));
+            nym_console::out!("{}", as_json(named, &played, seconds, cli));
         } else {
             print_text(named, &played, seconds, cli);
         }
@@ -69,21 +69,23 @@ fn play_each(scenarios: &[Named], cli: &Cli) -> ExitCode {
 }
 
 fn print_text(named: &Named, played: &Result<Played, Violation>, seconds: f64, cli: &Cli) {
-    println!("{}: {}", named.name, named.about);
+    nym_console::out!("{}: {}", named.name, named.about);
     match played {
         Ok(played) => {
             for check in &played.checks {
                 let mark = if check.holds { "ok  " } else { "FAIL" };
-                println!("  {mark} {}: {}", check.promise, check.measured);
+                nym_console::out!("  {mark} {}: {}", check.promise, check.measured);
             }
             let virtual_seconds = played.time.as_secs_f64();
-            println!("  all rules held for {virtual_seconds:.0} s, simulated in {seconds:.1} s");
+            nym_console::out!(
+                "  all rules held for {virtual_seconds:.0} s, simulated in {seconds:.1} s"
+            );
             if cli.trace_hash {
-                println!("  trace hash {:016x}", played.trace_hash);
+                nym_console::out!("  trace hash {:016x}", played.trace_hash);
             }
         }
         Err(Violation { rule, at, detail }) => {
-            println!("  FAIL the rule {rule:?} is broken at {at:?}: {detail}");
+            nym_console::out!("  FAIL the rule {rule:?} is broken at {at:?}: {detail}");
         }
     }
 }

@@ -30,9 +30,9 @@ pub(super) fn measure(cli: &Cli) {
             "client_seconds_per_second": speed,
             "times_real_time": ratio,
         });
-        println!("{speed}");
+        nym_console::out!("{speed}");
     } else {
-        println!(
+        nym_console::out!(
             "{CLIENTS} clients: {ratio:.1} times real time, {speed:.0} client-seconds per second"
         );
     }

@@ -19,17 +19,17 @@ pub(super) fn record(path: &Path, run: &TracedRun, cli: &Cli) -> ExitCode {
         Ok(ran) => {
             let path = path.display();
             if cli.json {
-                println!("{}", json!({ "trace": path.to_string(), "ended": ended(&ran) }));
+                nym_console::out!("{}", json!({ "trace": path.to_string(), "ended": ended(&ran) }));
             } else {
-                println!("seed {seed}: {}", ended(&ran));
-                println!(
+                nym_console::out!("seed {seed}: {}", ended(&ran));
+                nym_console::out!(
                     "replay: cargo run --release -p nym-testnet --bin nym-sim -- --replay {path}"
                 );
             }
             if ran.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("{}: {error}", path.display());
+            nym_console::note!("{}: {error}", path.display());
             ExitCode::FAILURE
         }
     }
@@ -43,13 +43,13 @@ pub(super) fn replay(path: &Path, cli: &Cli) -> ExitCode {
     {
         Ok(replay) => replay,
         Err(error) => {
-            eprintln!("{}: {error}", path.display());
+            nym_console::note!("{}: {error}", path.display());
             return ExitCode::FAILURE;
         }
     };
     let difference = replay.difference.as_ref();
     if cli.json {
-        println!(
+        nym_console::out!(
             "{}",
             json!({
                 "seed": replay.run.seed,
@@ -65,10 +65,12 @@ pub(super) fn replay(path: &Path, cli: &Cli) -> ExitCode {
             })
         );
     } else {
-        println!("seed {}, recorded by version {}", replay.run.seed, replay.version);
+        nym_console::out!("seed {}, recorded by version {}", replay.run.seed, replay.version);
         match difference {
-            Some(difference) => println!("{difference}"),
-            None => println!("all {} lines are the same; {}", replay.lines, ended(&replay.ran)),
+            Some(difference) => nym_console::out!("{difference}"),
+            None => {
+                nym_console::out!("all {} lines are the same; {}", replay.lines, ended(&replay.ran))
+            }
         }
     }
     if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

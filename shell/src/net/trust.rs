@@ -127,7 +127,7 @@ fn tls_reason(error: &rustls::Error) -> String {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. },
         ) => "the certificate is for another name",
         rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
-            "the certificate is from an authority that is not trusted"
+            "the certificate is from an authority that is not trusted; to trust it, give its certificate in a CA file"
         }
         rustls::Error::InvalidCertificate(Bad::BadSignature) => {
             "the certificate is not signed by the authority it names"

@@ -4,11 +4,8 @@
 #[macro_use]
 extern crate tests;
 
-mod certificates;
 mod directories;
-mod front;
 mod late;
 mod proxies;
-mod proxy;
 mod setting;
 mod tls;

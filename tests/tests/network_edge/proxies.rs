@@ -1,15 +1,12 @@
 //! With a proxy, everything goes through it and nothing around it.
 
-use std::net::SocketAddr;
 use std::process::Command;
 
 use nym_runtime_std::{Options, Proxy, Trust};
 use tests::Cast;
 use tests::stage::{ALICE, Stage};
+use tests_edge::{Double, Front, Hidden, Kind, PASSWORD, only_through};
 
-use crate::certificates::{Authority, Certificate};
-use crate::front::Front;
-use crate::proxy::{Double, Kind, PASSWORD};
 use crate::setting::{config, directory_address, gateway_address, last_failure, works};
 
 over_both_runtimes!(
@@ -31,51 +28,9 @@ fn built_in() -> Trust {
     Trust::BuiltIn { extra: None }
 }
 
-/// Directory and gateway over TLS under names of a domain that does not exist.
-struct Hidden {
-    authority: Authority,
-    directory: Front,
-    gateway: Front,
-    proxy: Double,
-}
-
-impl Hidden {
-    const DIRECTORY: &str = "https://directory.test/api/";
-
-    fn new(stage: &Stage, kind: Kind) -> Self {
-        let authority = Authority::new();
-        let server = authority.server(Certificate::Good);
-        let directory = Front::tls(directory_address(stage), server.clone());
-        let gateway = Front::tls(gateway_address(stage), server);
-        stage.network.announce_wss(usize::from(ALICE), "gateway.test", 9001);
-        let names =
-            [("directory.test:443", directory.address), ("gateway.test:9001", gateway.address)];
-        let proxy = Double::start(kind, &names);
-        Self { authority, directory, gateway, proxy }
-    }
-
-    fn assert_used(&self) {
-        let asked = self.proxy.asked();
-        for place in ["directory.test:443", "gateway.test:9001"] {
-            assert!(asked.iter().any(|asked| asked == place), "{asked:?}");
-        }
-        only_through(&self.proxy, &[&self.directory, &self.gateway]);
-    }
-}
-
-/// All connections to these fronts come from the proxy.
-fn only_through(proxy: &Double, fronts: &[&Front]) {
-    let outgoing = proxy.outgoing();
-    for front in fronts {
-        let peers: Vec<SocketAddr> = front.peers();
-        assert!(!peers.is_empty());
-        assert!(peers.iter().all(|peer| outgoing.contains(peer)), "{peers:?} {outgoing:?}");
-    }
-}
-
 fn hidden(cast: &Cast, seed: u8, kind: Kind) {
     let stage = Stage::new(seed);
-    let hidden = Hidden::new(&stage, kind);
+    let hidden = Hidden::new(&stage.network, kind);
     let trust = Trust::Only(hidden.authority.file.clone());
     let options = options(&stage, trust, &hidden.proxy.url());
     works(cast, &stage, config(&stage, &[Hidden::DIRECTORY]), options);
@@ -157,7 +112,7 @@ fn environment(cast: &Cast, test: &str) {
         works(cast, &stage, config(&stage, &[Hidden::DIRECTORY]), options);
         return;
     }
-    let hidden = Hidden::new(&stage, Kind::Socks);
+    let hidden = Hidden::new(&stage.network, Kind::Socks);
     let mut process = Command::new(std::env::current_exe().unwrap());
     for name in ["https_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy", "NO_PROXY"] {
         process.env_remove(name);

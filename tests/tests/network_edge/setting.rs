@@ -13,14 +13,12 @@ use tests::wait::{PATIENCE, acknowledged, growing_limits, next, within};
 
 /// Where the directory of the network listens.
 pub(crate) fn directory_address(stage: &Stage) -> SocketAddr {
-    let url = stage.network.directory_url();
-    url.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap()
+    tests_edge::directory_address(&stage.network)
 }
 
 /// Where Alice's gateway listens for clients.
 pub(crate) fn gateway_address(stage: &Stage) -> SocketAddr {
-    let gateways = stage.network.gateways();
-    gateways[usize::from(ALICE)].ws_url.trim_start_matches("ws://").parse().unwrap()
+    tests_edge::gateway_address(&stage.network, usize::from(ALICE))
 }
 
 /// Alice's settings with other directories.

@@ -10,9 +10,8 @@ use nym_proto::topology::TlsPolicy;
 use nym_runtime_std::{NetError, Options, Proxy, Trust};
 use tests::Cast;
 use tests::stage::{ALICE, Stage};
+use tests_edge::{Authority, Certificate, Front};
 
-use crate::certificates::{Authority, Certificate};
-use crate::front::Front;
 use crate::setting::{config, directory_address, fails, gateway_address, last_failure, works};
 
 over_both_runtimes!(

@@ -10,24 +10,36 @@ use futures_rustls::rustls::pki_types::PrivateKeyDer;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// The names good certificates are for.
-pub(crate) const NAMES: [&str; 3] = ["localhost", "gateway.test", "directory.test"];
+const NAMES: [&str; 3] = ["localhost", "gateway.test", "directory.test"];
 
 /// A certificate authority whose certificate is in a file.
-pub(crate) struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(crate) file: PathBuf,
+    /// The file, in PEM. Removed when this is dropped.
+    pub file: PathBuf,
 }
 
 /// What a server shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Certificate {
+pub enum Certificate {
+    /// One for the names used in tests.
     Good,
+    /// One of the past.
     Expired,
+    /// One for another name.
     OtherName,
 }
 
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Authority {
-    pub(crate) fn new() -> Self {
+    /// Makes an authority and writes its file.
+    #[must_use]
+    pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,7 +54,8 @@ impl Authority {
     }
 
     /// Settings of a server with a certificate of this authority.
-    pub(crate) fn server(&self, certificate: Certificate) -> Arc<ServerConfig> {
+    #[must_use]
+    pub fn server(&self, certificate: Certificate) -> Arc<ServerConfig> {
         let names = match certificate {
             Certificate::OtherName => vec!["elsewhere.test".to_owned()],
             _ => NAMES.map(str::to_owned).to_vec(),

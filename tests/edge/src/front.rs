@@ -12,8 +12,9 @@ use smol::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use smol::net::{TcpListener, TcpStream};
 
 /// A listener that passes on what it gets. Ends when dropped.
-pub(crate) struct Front {
-    pub(crate) address: SocketAddr,
+pub struct Front {
+    /// Where it listens.
+    pub address: SocketAddr,
     seen: Arc<Seen>,
     _serving: Task<()>,
 }
@@ -28,12 +29,14 @@ struct Seen {
 
 impl Front {
     /// Speaks TLS and passes on what is in it.
-    pub(crate) fn tls(to: SocketAddr, config: Arc<ServerConfig>) -> Self {
+    #[must_use]
+    pub fn tls(to: SocketAddr, config: Arc<ServerConfig>) -> Self {
         Self::start(to, Some(config))
     }
 
     /// Passes on everything as it is.
-    pub(crate) fn plain(to: SocketAddr) -> Self {
+    #[must_use]
+    pub fn plain(to: SocketAddr) -> Self {
         Self::start(to, None)
     }
 
@@ -57,12 +60,14 @@ impl Front {
     }
 
     /// Who has connected.
-    pub(crate) fn peers(&self) -> Vec<SocketAddr> {
+    #[must_use]
+    pub fn peers(&self) -> Vec<SocketAddr> {
         self.seen.peers.lock().unwrap().clone()
     }
 
     /// How many bytes clients have sent, inside TLS if there is TLS.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.seen.bytes.load(Ordering::Acquire)
     }
 }

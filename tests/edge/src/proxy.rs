@@ -14,17 +14,19 @@ use crate::front::relay;
 /// The only user.
 const USER: &str = "alice";
 /// Her password.
-pub(crate) const PASSWORD: &str = "hush";
+pub const PASSWORD: &str = "hush";
 
 /// What a proxy speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// HTTP CONNECT.
     Http,
+    /// SOCKS5.
     Socks,
 }
 
 /// A running proxy. Ends when dropped.
-pub(crate) struct Double {
+pub struct Double {
     kind: Kind,
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -48,7 +50,8 @@ struct Rules {
 
 impl Double {
     /// Knows these names, each with its port.
-    pub(crate) fn start(kind: Kind, names: &[(&str, SocketAddr)]) -> Self {
+    #[must_use]
+    pub fn start(kind: Kind, names: &[(&str, SocketAddr)]) -> Self {
         let listener = smol::block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let names = names.iter().map(|(name, to)| ((*name).to_owned(), *to)).collect();
@@ -69,11 +72,14 @@ impl Double {
     }
 
     /// The URL of the proxy for the only user.
-    pub(crate) fn url(&self) -> String {
+    #[must_use]
+    pub fn url(&self) -> String {
         self.url_with(PASSWORD)
     }
 
-    pub(crate) fn url_with(&self, password: &str) -> String {
+    /// The URL with another password.
+    #[must_use]
+    pub fn url_with(&self, password: &str) -> String {
         let scheme = match self.kind {
             Kind::Http => "http",
             Kind::Socks => "socks5h",
@@ -82,12 +88,14 @@ impl Double {
     }
 
     /// What it was asked for.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
         self.seen.lock().unwrap().asked.clone()
     }
 
     /// From where it connected.
-    pub(crate) fn outgoing(&self) -> Vec<SocketAddr> {
+    #[must_use]
+    pub fn outgoing(&self) -> Vec<SocketAddr> {
         self.seen.lock().unwrap().outgoing.clone()
     }
 }

@@ -1,5 +1,6 @@
 //! With a proxy, everything goes through it and nothing around it.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use nym_runtime_std::{Options, Proxy, Trust};
@@ -82,7 +83,8 @@ fn a_proxy_that_is_not_there_is_not_gone_around(cast: &Cast) {
     let stage = Stage::new(95);
     let directory = Front::plain(directory_address(&stage));
     let url = format!("http://{}/api/", directory.address);
-    let closed = Front::plain(directory.address).address;
+    // a front that is dropped listens for another moment
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = options(&stage, built_in(), &format!("socks5h://{closed}"));
     let failure = last_failure(cast, &stage, config(&stage, &[&url]), options);
     assert!(failure.contains("cannot be reached"), "{failure}");

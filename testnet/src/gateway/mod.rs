@@ -5,7 +5,9 @@
 //! [`GatewayStore`] is what outlives it.
 
 mod admission;
+mod config;
 mod delivery;
+mod event;
 mod requests;
 mod session;
 mod store;
@@ -13,162 +15,21 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use nym_proto::address::NodeAddress;
 use nym_proto::client::WsFrame;
 use nym_proto::entropy::{Entropy, Purpose, Stream};
 use nym_proto::gateway::{
-    CONNECTIONS_MAX, GatewayText, GcmSiv, INITIAL_MESSAGE_TIMEOUT, LinkCipher,
-    STORED_MESSAGE_PURGE_INTERVAL,
+    GatewayText, GcmSiv, INITIAL_MESSAGE_TIMEOUT, LinkCipher, STORED_MESSAGE_PURGE_INTERVAL,
 };
 use nym_proto::identity::{IdentityKey, IdentityKeyPair};
 use nym_proto::sphinx::{PacketPeeler, SphinxPeeler};
 use nym_proto::time::{Instant, UnixTime};
 
+pub use self::config::{GatewayConfig, GatewayKeys, GatewayLimits};
+pub use self::event::{Action, ConnectionId, Event};
 use self::session::{Connection, Session, State};
 pub use self::store::{GatewayStore, StoreLimits};
 use crate::epoch::{HeldRotations, WallClock};
-use crate::keys::SphinxKeys;
-use crate::relay::{Egress, KeySchedule, LinkId, Links, PacketStats, Unwrapper};
-
-/// How a gateway is set up.
-#[derive(Debug)]
-pub struct GatewayConfig {
-    /// All randomness of the gateway. Must differ between two runs with the same store.
-    pub seed: [u8; 32],
-    /// Which Sphinx keys are in use.
-    pub schedule: KeySchedule,
-    /// Where it may forward to.
-    pub egress: Egress,
-    /// Refuse to grant bandwidth without credentials. Nobody can pay with credentials here.
-    pub enforce_credentials: bool,
-    /// Capacities.
-    pub limits: GatewayLimits,
-}
-
-/// The long-term keys of a gateway.
-#[derive(Clone, Debug)]
-pub struct GatewayKeys {
-    /// Its identity.
-    pub identity: IdentityKeyPair,
-    /// Its Sphinx keys.
-    pub sphinx: SphinxKeys,
-}
-
-/// Capacities of a gateway.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GatewayLimits {
-    /// Incoming connections from nodes.
-    pub links_max: usize,
-    /// WebSocket connections.
-    pub connections_max: usize,
-    /// Actions waiting to be polled; packets and pushes beyond are dropped or stored.
-    pub actions_max: usize,
-    /// Replay tags remembered per key; 32 bytes each.
-    pub replay_tags_max: usize,
-    /// Pushes to one client on their way to the socket; what exceeds them is stored.
-    pub push_window: u64,
-    /// What it remembers.
-    pub store: StoreLimits,
-}
-
-impl Default for GatewayLimits {
-    fn default() -> Self {
-        Self {
-            links_max: 1024,
-            connections_max: CONNECTIONS_MAX,
-            actions_max: 16_384,
-            replay_tags_max: 1 << 20,
-            push_window: 1024,
-            store: StoreLimits::default(),
-        }
-    }
-}
-
-/// Names one WebSocket connection of a client. Numbers are never reused within a run.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ConnectionId(pub u64);
-
-/// Something that happened to a gateway.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event<'a> {
-    /// Time has passed. Early, late and repeated ticks are harmless.
-    Tick,
-    /// What the wall clock shows now, to correct drift.
-    Clock(UnixTime),
-    /// Another node has connected.
-    LinkOpened(LinkId),
-    /// Bytes have arrived from another node; frames may be cut anywhere.
-    LinkBytes {
-        /// The link.
-        link: LinkId,
-        /// The bytes.
-        bytes: &'a [u8],
-    },
-    /// A link has ended.
-    LinkClosed(LinkId),
-    /// A client has finished the WebSocket upgrade.
-    ConnectionOpened(ConnectionId),
-    /// A client has sent a text or binary message.
-    ConnectionFrame {
-        /// The connection.
-        connection: ConnectionId,
-        /// The message.
-        frame: WsFrame,
-    },
-    /// A client has sent a Pong. (Pings are answered by the WebSocket layer.)
-    Pong {
-        /// The connection.
-        connection: ConnectionId,
-        /// Its payload.
-        payload: &'a [u8],
-    },
-    /// Everything up to a marker has been written to the socket.
-    Flushed {
-        /// The connection.
-        connection: ConnectionId,
-        /// The marker of an [`Action::Flush`].
-        marker: u64,
-    },
-    /// A connection has ended, or its client has sent Close.
-    ConnectionClosed(ConnectionId),
-}
-
-/// Something a gateway wants done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Send this frame to another node, over a connection the shell keeps.
-    Forward {
-        /// The node.
-        next: NodeAddress,
-        /// The frame with its header.
-        frame: Bytes,
-    },
-    /// Close a link.
-    CloseLink(LinkId),
-    /// Send a message to a client.
-    Send {
-        /// The connection.
-        connection: ConnectionId,
-        /// The message.
-        frame: WsFrame,
-    },
-    /// Send a Ping.
-    Ping {
-        /// The connection.
-        connection: ConnectionId,
-        /// Its payload.
-        payload: [u8; 8],
-    },
-    /// Report [`Event::Flushed`] when everything before this has been written to the socket.
-    Flush {
-        /// The connection.
-        connection: ConnectionId,
-        /// To be reported.
-        marker: u64,
-    },
-    /// Write what was sent before, without waiting long, and drop the connection.
-    Close(ConnectionId),
-}
+use crate::relay::{Egress, KeySchedule, Links, PacketStats, Unwrapper};
 
 /// What happened at a gateway. All counters since the machine was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -3,7 +3,9 @@
 //! The model knows which messages were accepted and looks at everything clients deliver and
 //! report. It is told nothing by the machines it judges.
 
-use core::any::Any;
+mod messages;
+mod rules;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -13,6 +15,8 @@ use nym_proto::limits::Limits;
 use nym_proto::message::SenderTag;
 use nym_proto::time::Instant;
 
+pub use self::messages::{Manner, Sent, Tally};
+pub use self::rules::{Rule, Violation};
 use super::hostile_sender::HOSTILE;
 use super::logs::{Secrets, lines_of};
 use super::{ClientIx, LostPush, Sim, SimClient};
@@ -25,133 +29,6 @@ const USAGE_EVERY: u64 = 32;
 pub const OUTSIDER: ClientIx = ClientIx(usize::MAX);
 /// Ticks at one instant that no work can need.
 const TICKS_MAX: u32 = 10_000;
-
-/// Something that must always hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rule {
-    /// What is delivered was sent, and is what was sent.
-    Intact,
-    /// A message is delivered to the client it was sent to.
-    RightRecipient,
-    /// A message is delivered at most once.
-    AtMostOnce,
-    /// A message is delivered as what it was sent as: plain, anonymous or reply; anonymous ones
-    /// of one sender always under the same tag, those of two senders never; replies as coming
-    /// from the one who was written to.
-    RightOrigin,
-    /// Every accepted message ends exactly once, and nothing else does. Of what was unfinished in a
-    /// crash of its sender nothing more is heard.
-    OneOutcome,
-    /// A message that ended acknowledged is delivered. Gateways acknowledge what they have pushed
-    /// or stored, so there are four exceptions. A push to the recipient got lost with a broken
-    /// connection: one between acceptance and the acknowledgement, or a later one of a stored
-    /// message. Or the recipient's gateway has lost its memory while messages were stored for
-    /// the recipient. Or the recipient has crashed since it was accepted: fragments of a message
-    /// that is not complete are not kept. Or the recipient may hold less than by default and has said
-    /// since that it dropped something.
-    AcknowledgedIsDelivered,
-    /// No line that shells log about a fact at INFO or above names a recipient, a key, a tag or an
-    /// address; none is an error.
-    QuietLog,
-    /// No collection of a client holds more than its limit.
-    WithinLimits,
-    /// When a frame is written, what the client relies on is kept: a client that begins with it has
-    /// all registrations, tags and keys of SURBs given out, and no SURB that is used.
-    RecordsFirst,
-    /// A client does not ask to be woken at the same instant without end.
-    Progress,
-    /// A client ends only when it is told to.
-    KeepsRunning,
-    /// When faults have stopped, every pair of clients exchanges a message and a reply within
-    /// the bound.
-    Liveness,
-    /// Nothing panics.
-    NoPanic,
-    /// Two runs of one seed are the same, bit for bit.
-    Repeatable,
-}
-
-/// A rule that did not hold.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Violation {
-    /// The rule.
-    pub rule: Rule,
-    /// When.
-    pub at: Instant,
-    /// Who and what.
-    pub detail: String,
-}
-
-impl Violation {
-    /// A panic, with what it says.
-    pub(super) fn panic(cause: &(dyn Any + Send)) -> Self {
-        let text = cause.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-        let detail = text.unwrap_or("a panic without words").to_owned();
-        Self { rule: Rule::NoPanic, at: Instant::START, detail }
-    }
-}
-
-/// How a message was sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
-    /// Without a way to answer.
-    Plain,
-    /// With SURBs.
-    Anonymous,
-    /// With a SURB of the recipient.
-    Reply,
-}
-
-/// A message that was accepted.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    /// Who sent it.
-    pub from: ClientIx,
-    /// Who gets it.
-    pub to: ClientIx,
-    /// How it was sent.
-    pub manner: Manner,
-    /// When it was accepted.
-    pub accepted_at: Instant,
-    /// When and how it ended.
-    pub outcome: Option<(Instant, Outcome)>,
-    /// When it was delivered, and under which tag.
-    pub delivered: Option<(Instant, Option<SenderTag>)>,
-    data: Bytes,
-}
-
-impl Sent {
-    /// True if it has ended acknowledged.
-    #[must_use]
-    pub const fn is_acknowledged(&self) -> bool {
-        matches!(self.outcome, Some((_, Outcome::Acknowledged { .. })))
-    }
-}
-
-/// What became of the messages of a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
-    /// Accepted.
-    pub accepted: u64,
-    /// Delivered.
-    pub delivered: u64,
-    /// Ended acknowledged.
-    pub acknowledged: u64,
-    /// Ended otherwise.
-    pub failed: u64,
-    /// Acknowledged and not delivered, a push having been lost with a broken connection.
-    pub lost_with_connection: u64,
-    /// Acknowledged and not delivered, the gateway having lost its memory.
-    pub lost_with_memory: u64,
-    /// Acknowledged and not delivered, the recipient having crashed with a part of it.
-    pub lost_with_recipient: u64,
-    /// Acknowledged and not delivered, the recipient having dropped incomplete messages to stay within
-    /// limits that are smaller than usual.
-    pub lost_for_room: u64,
-    /// Without an outcome, the sender having crashed.
-    pub forgotten: u64,
-}
 
 /// The model.
 #[derive(Debug, Default)]

@@ -3,8 +3,10 @@
 
 pub mod bob;
 mod contract;
+mod documents;
 pub mod gateway;
 mod seeds;
+mod setup;
 mod steps;
 
 use core::time::Duration;
@@ -13,19 +15,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 use nym_proto::address::Recipient;
 use nym_proto::client::{
-    Action, Client, Config, Connectivity, DeliveryOrigin, Event, Fact, FetchError, FetchId,
-    GatewayChoice, MemoryStore, MessageId, Network, Outcome, Outgoing, RefusedReason, Registration,
-    Shutdown, Target, WsFrame,
+    Action, Client, Connectivity, DeliveryOrigin, Event, Fact, FetchError, FetchId, MemoryStore,
+    MessageId, Outcome, Outgoing, RefusedReason, Shutdown, Target, WsFrame,
 };
 use nym_proto::gateway::{ForwardRequest, GatewayText, seal_push_with};
-use nym_proto::limits::Limits;
 use nym_proto::message::SenderTag;
 use nym_proto::time::{Instant, UnixTime};
 use nym_testnet::transparent::TransparentBuilder;
 
 use self::bob::Bob;
 use self::contract::Contract;
+use self::documents::document;
 use self::gateway::FakeGateway;
+use self::setup::{HELPFUL, MUST_RECOVER, config, start};
 use crate::input::Input;
 use crate::net::{self, Arrived, Walker};
 
@@ -37,15 +39,6 @@ const STEPS_MAX: usize = 150;
 const TICKS_MAX: u32 = 400;
 /// Packets under way that are remembered.
 const UNDER_WAY_MAX: usize = 128;
-
-// the head of an input
-const REGISTERED: u8 = 1;
-const DIRECTORY: u8 = 2;
-const HELPFUL: u8 = 4;
-const NO_COVER: u8 = 8;
-const ROOMY: u8 = 16;
-const MUST_RECOVER: u8 = 32;
-const FAST: u8 = 64;
 
 /// Any events.
 pub fn any_events(data: &[u8]) {
@@ -104,67 +97,6 @@ pub(crate) struct World {
     is_wild: bool,
     /// The directory has lied.
     is_lost: bool,
-}
-
-fn limits(is_roomy: bool) -> Limits {
-    let mut limits =
-        Limits { message_bytes_max: 60_000, surbs_per_message_max: 40, ..Limits::default() };
-    if is_roomy {
-        limits.outbox_bytes_max = 1 << 20;
-        return limits;
-    }
-    limits.outbox_bytes_max = 120_000;
-    limits.outbox_messages_max = 12;
-    limits.delivery_window = 3;
-    limits.inbox_bytes_max = 50_000;
-    limits.inbox_messages_max = 4;
-    limits.reassembly.bytes_max = 40_000;
-    limits.reassembly.sets_max = 8;
-    limits.reassembly.finished_max = 100;
-    limits.reassembly.message_bytes_max = 30_000;
-    limits.correspondents_max = 3;
-    limits.surbs_per_correspondent_max = 20;
-    limits.surbs_max = 40;
-    limits.reply_keys_max = 60;
-    limits.tags_max = 3;
-    limits.gateway_requests_max = 24;
-    limits.actions_max = 48;
-    limits
-}
-
-fn config(head: u8) -> Config {
-    let network = match head & DIRECTORY {
-        0 => Network::Fixed(net::topology()),
-        _ => Network::Directory(vec!["http://a.example/".into(), "http://b.example/".into()]),
-    };
-    let mut config = Config::new(network);
-    config.limits = limits(head & ROOMY != 0);
-    let gateway = *net::node_identity(0).public();
-    config.gateway = GatewayChoice::Given(gateway);
-    if head & REGISTERED != 0 {
-        let shared_key = net::shared_key();
-        config.state = Registration { gateway, shared_key, last_authentication: 0 }.into();
-    }
-    if head & NO_COVER != 0 {
-        config.traffic.cover = false;
-        config.traffic.loop_interval = None;
-    }
-    if head & FAST == 0 {
-        config.traffic.main_interval = Duration::from_millis(300);
-        config.traffic.loop_interval = config.traffic.loop_interval.map(|at| at * 20);
-    }
-    config
-}
-
-/// A client in a life of its own, from what earlier ones kept.
-fn start(head: u8, kept: &MemoryStore, now: Instant, crashes: u8) -> (Client, Contract) {
-    let mut config = config(head);
-    config.state = kept.state();
-    let unix_time = UnixTime::from_secs(net::UNIX_START) + now.since(Instant::START);
-    let contract = Contract::new(config.limits, now);
-    let builder = Box::new(TransparentBuilder::new());
-    let seed = [5 + crashes; 32];
-    (Client::with_builder(config, net::alice(), seed, now, unix_time, builder), contract)
 }
 
 impl World {
@@ -454,34 +386,4 @@ impl World {
         }
         panic!("the client does not recover: {:?}", self.client);
     }
-}
-
-/// What the directory answers in an epoch.
-fn document(url: &str, epoch: u32) -> Option<Vec<u8>> {
-    use nym_proto::topology::directory::{
-        ENTRY_GATEWAYS, KEY_ROTATION_INFO, MIXNODES_ACTIVE, Metadata, NodePage, REWARDED_SET,
-        Status,
-    };
-    let topology = net::topology_in_epoch(epoch);
-    if url.contains(KEY_ROTATION_INFO) {
-        return Some(crate::directory::documents());
-    }
-    if url.contains(REWARDED_SET) {
-        return Some(topology.rewarded().encode().into_bytes());
-    }
-    let is_mixnode = url.contains(MIXNODES_ACTIVE);
-    if !is_mixnode && !url.contains(ENTRY_GATEWAYS) {
-        return None;
-    }
-    let nodes = topology.nodes().iter().filter(|node| node.roles.mixnode == is_mixnode);
-    let nodes: Vec<_> = nodes.cloned().collect();
-    let metadata = Metadata {
-        status: Status::Fresh,
-        absolute_epoch_id: epoch,
-        rotation_id: topology.rotation_id(),
-        refreshed_at: Some(UnixTime::from_secs(net::UNIX_START)),
-    };
-    let (total, size) = (nodes.len() as u64, nodes.len() as u64);
-    let page = NodePage { metadata, total, page: 0, size, nodes, rejected: Vec::new() };
-    Some(page.encode(topology.rewarded()).into_bytes())
 }

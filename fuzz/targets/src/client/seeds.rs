@@ -1,7 +1,7 @@
 //! Conversations as they are, for the fuzzers to bend.
 
+use super::setup::{DIRECTORY, FAST, HELPFUL, MUST_RECOVER, NO_COVER, REGISTERED, ROOMY};
 use super::steps::{ALL, REPLIES, Step};
-use super::{DIRECTORY, FAST, HELPFUL, MUST_RECOVER, NO_COVER, REGISTERED, ROOMY};
 use crate::input::Script;
 
 struct Story {

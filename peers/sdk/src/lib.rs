@@ -47,6 +47,18 @@ impl Stage {
         self.theirs.nym_address().to_string().parse().unwrap()
     }
 
+    /// Waits until a client has authenticated at a gateway since its start, for a bit more than the pause between the
+    /// SDK's attempts. False if none does.
+    pub async fn has_authentication(&self, gateway: usize) -> bool {
+        for _ in 0..80 {
+            if self.network.stats().gateways[gateway].authentications > 0 {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        false
+    }
+
     /// The next message of our client.
     pub fn our_next(&self) -> Delivery {
         block_in_place(|| self.ours.recv_timeout(PATIENCE)).expect("a message in time").unwrap()

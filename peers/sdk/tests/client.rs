@@ -81,10 +81,25 @@ async fn the_sdk_replies_to_our_anonymous_client() {
     within("the end", stage.theirs.disconnect()).await;
 }
 
+/// The SDK does not always connect again: only if its writer is the first to meet the end of the connection, and not its
+/// reader. On a busy machine it often is not, and nothing arrives any more. The conversation then begins anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_survives_a_restart_of_either_gateway() {
-    let mut stage = Stage::new(5).await;
-    let tag = meet(&mut stage).await;
+    for seed in 5..15 {
+        let mut stage = Stage::new(seed).await;
+        let is_over = converse_over_restarts(&mut stage).await;
+        within("the end", stage.theirs.disconnect()).await;
+        if is_over {
+            return;
+        }
+        eprintln!("the SDK did not connect again");
+    }
+    panic!("the SDK never connected again");
+}
+
+/// False if the SDK does not connect again.
+async fn converse_over_restarts(stage: &mut Stage) -> bool {
+    let tag = meet(stage).await;
     for gateway in [THEIRS, OURS] {
         // under way while the gateway is gone
         let to = stage.our_address();
@@ -94,6 +109,9 @@ async fn a_conversation_survives_a_restart_of_either_gateway() {
         let receipt = stage.ours.send(stage.their_address(), back.clone()).unwrap();
         stage.network.stop_gateway(gateway);
         stage.network.start_gateway(gateway, true).unwrap();
+        if gateway == THEIRS && !stage.has_authentication(THEIRS).await {
+            return false;
+        }
 
         assert_eq!(stage.our_next().data, there);
         assert_eq!(stage.their_next().await.message, back);
@@ -104,7 +122,7 @@ async fn a_conversation_survives_a_restart_of_either_gateway() {
         let stats = &stage.network.stats().gateways[gateway];
         assert!(stats.registrations == 0 && stats.authentications >= 1, "{stats:?}");
     }
-    within("the end", stage.theirs.disconnect()).await;
+    true
 }
 
 /// The SDK's client writes anonymously; returns its tag.

@@ -6,6 +6,7 @@
 
 mod cases;
 mod compare;
+mod world;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 

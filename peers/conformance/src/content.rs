@@ -97,9 +97,17 @@ impl From<Vec<ReplySurbWithKeyRotation>> for Surbs {
             assert!(list.iter().all(|other| other.key_rotation() == surb.key_rotation()));
             our_rotation(surb.key_rotation())
         });
-        let surbs = list.iter().map(|surb| surb.inner_reply_surb().to_bytes()).collect();
-        Self { rotation, surbs }
+        let surbs = list.iter().map(|surb| without_padding(surb.inner_reply_surb().to_bytes()));
+        Self { rotation, surbs: surbs.collect() }
     }
+}
+
+/// A SURB without what stands behind the address of its first hop, which they keep and we do not.
+pub fn without_padding(mut surb: Vec<u8>) -> Vec<u8> {
+    let first_hop = &mut surb[16 + 348..][..32];
+    let address = if first_hop[0] == 4 { 7 } else { 19 };
+    first_hop[address..].fill(0);
+    surb
 }
 
 /// A SURB of ours, serialised.

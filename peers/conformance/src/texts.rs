@@ -2,6 +2,7 @@
 //! then some with a character changed, then rubbish.
 
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// What texts are made of.
@@ -55,9 +56,9 @@ pub const TRICKY: [&str; 34] = [
     "[[1]]",
 ];
 
-/// True for texts with values that only whoever looks at them refuses.
+/// True for JSON with values that only whoever looks at them refuses: numbers out of range, halves of surrogate pairs.
 pub fn has_odd_value(text: &str) -> bool {
-    text.contains("\\ud800") || text.contains("1e999")
+    serde_json::from_str::<&RawValue>(text).is_ok() && serde_json::from_str::<Value>(text).is_err()
 }
 
 /// True if the text can be no object, but an array.

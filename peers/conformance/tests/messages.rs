@@ -1,6 +1,6 @@
 //! Messages as serialised, and what is in them: SURBs, requests, acknowledgements, cover.
 
-use nym_peers_conformance::content::{Content, surb_bytes};
+use nym_peers_conformance::content::{Content, surb_bytes, without_padding};
 use nym_peers_conformance::convert::their_rotation;
 use nym_peers_conformance::theirs::our_id;
 use nym_proto::entropy::{Entropy, Purpose, Stream};
@@ -244,14 +244,6 @@ fn surb_like() -> impl Strategy<Value = Vec<u8>> {
         surb
     });
     prop_oneof![seeds, full, family, padding, prop::collection::vec(any::<u8>(), 0..1400)]
-}
-
-/// A SURB without what stands behind the address of its first hop, which they keep and we do not.
-fn without_padding(mut surb: Vec<u8>) -> Vec<u8> {
-    let first_hop = &mut surb[16 + 348..][..32];
-    let address = if first_hop[0] == 4 { 7 } else { 19 };
-    first_hop[address..].fill(0);
-    surb
 }
 
 /// What has the form of a reply SURB.

@@ -1,40 +1,32 @@
 //! The command line as scripts use it: results on the standard output, everything else on the standard error,
 //! and an exit status.
 
+mod home;
+
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use nym_testnet::loopback::{Loopback, LoopbackConfig};
 use serde_json::Value;
 
-static STAGES: AtomicU32 = AtomicU32::new(0);
+use crate::home::Home;
 
 /// A network and a folder for profiles.
 struct Stage {
-    home: PathBuf,
+    home: Home,
     network: Loopback,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
 }
 
 impl Stage {
     fn new() -> Self {
-        let number = STAGES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("nym-client-commands-{}-{number}", std::process::id());
         let network = Loopback::start(LoopbackConfig::default()).unwrap();
-        Self { home: std::env::temp_dir().join(name), network }
+        Self { home: Home::new(), network }
     }
 
     fn command(&self, line: &str) -> Command {
         let line = line.replace("DIRECTORY", &self.network.directory_url());
         let mut command = Command::new(env!("CARGO_BIN_EXE_nym-client"));
-        command.args(line.split_whitespace()).env("NYM_CLIENT_HOME", &self.home);
+        command.args(line.split_whitespace()).env("NYM_CLIENT_HOME", &self.home.0);
         for variable in ["NYM_API", "RUST_LOG", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
             command.env_remove(variable);
         }
@@ -111,7 +103,7 @@ fn init_prints_the_fields_scripts_read_and_keeps_only_what_was_chosen() {
     assert_eq!(created["address"], created["client_address"]);
     assert!(created["gateway_listener"].as_str().unwrap().starts_with("ws://127.0.0.1:"));
     assert_eq!(created["fallback_listener"], Value::Null);
-    let config = std::fs::read_to_string(stage.home.join("a/config/config.toml")).unwrap();
+    let config = std::fs::read_to_string(stage.home.0.join("a/config/config.toml")).unwrap();
     assert_eq!(config.lines().filter(|line| line.contains('=')).count(), 2, "{config}");
 
     let shown = stage.json("show --id a --json");
@@ -135,7 +127,7 @@ fn an_init_that_fails_leaves_nothing_behind() {
     let key = stage.init()["identity_key"].as_str().unwrap().to_owned();
     let said = stage.failure(&format!("init --id b --nym-apis DIRECTORY --gateway {key}"));
     assert!(said.contains("is not in the network's list"), "{said}");
-    assert!(!stage.home.join("b").exists());
+    assert!(!stage.home.0.join("b").exists());
     let said = stage.failure("init --id b --nym-apis DIRECTORY --enabled-credentials-mode true");
     assert!(said.contains("credentials"), "{said}");
     let said = stage.failure("init --id b --nym-apis DIRECTORY --force-tls-gateway");
@@ -209,7 +201,7 @@ fn what_is_wrong_is_named_with_the_remedy() {
         assert!(said.contains(expected), "{line}: {said}");
     }
     stage.init();
-    let config = stage.home.join("a/config/config.toml");
+    let config = stage.home.0.join("a/config/config.toml");
     std::fs::write(&config, "[socket]\nlistening_prot = 1\n").unwrap();
     let said = stage.failure("run --id a");
     assert!(said.contains("listening_prot") && said.contains("config.toml"), "{said}");
@@ -219,7 +211,7 @@ fn what_is_wrong_is_named_with_the_remedy() {
 fn a_damaged_state_is_an_error_and_recovering_keeps_the_identity() {
     let stage = Stage::new();
     let created = stage.init();
-    let state = stage.home.join("a/data/state.redb");
+    let state = stage.home.0.join("a/data/state.redb");
     let bytes = std::fs::read(&state).unwrap();
     std::fs::write(&state, &bytes[..bytes.len() / 3]).unwrap();
     let said = stage.failure("run --id a");

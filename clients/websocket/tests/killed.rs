@@ -1,9 +1,10 @@
 //! The whole program is killed again and again: it keeps its address and its conversations, and never uses
 //! a SURB twice.
 
+mod home;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ use nym_runtime_std::{Client, Options, connect, generate_identity};
 use nym_testnet::loopback::{Loopback, LoopbackConfig};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
+
+use crate::home::Home;
 
 const KILLS: u32 = 200;
 /// Rounds between two proofs that both sides can still answer.
@@ -35,34 +38,27 @@ impl Drop for Victim {
 }
 
 struct Stage {
-    home: PathBuf,
+    home: Home,
     network: Loopback,
     bob: Client,
     chance: Stream,
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
-}
-
 impl Stage {
     fn new() -> Self {
-        let home = std::env::temp_dir().join(format!("nym-client-killed-{}", std::process::id()));
         let network = Loopback::start(LoopbackConfig::default()).unwrap();
         let mut config = Config::new(Network::Directory(vec![network.directory_url()]));
         config.gateway = GatewayChoice::Given(network.gateways()[1].identity);
         let bob = connect(config, generate_identity().unwrap(), Options::default()).unwrap();
         let chance = Entropy::new([11; 32]).stream(Purpose::Other(1));
-        Self { home, network, bob, chance }
+        Self { home: Home::new(), network, bob, chance }
     }
 
     fn spawn(&self) -> Child {
         let directory = self.network.directory_url();
         Command::new(env!("CARGO_BIN_EXE_nym-client"))
             .args(["run", "--json", "--port", "0", "--home"])
-            .arg(&self.home)
+            .arg(&self.home.0)
             .args(["--nym-apis", &directory])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -1,11 +1,12 @@
 //! The program at the edge of a network: gateways and directories behind TLS, and proxies. What the runtimes do there is
 //! tested with them; here it is the arguments that get there, and the errors that get back.
 
+mod home;
+
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -15,29 +16,22 @@ use serde_json::{Value, json};
 use tests_edge::{Authority, Certificate, Front, Hidden, Kind, directory_address, gateway_address};
 use tungstenite::Message;
 
+use crate::home::Home;
+
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A network of one gateway, and a folder for profiles.
 struct Stage {
-    home: PathBuf,
+    home: Home,
     network: Loopback,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
 }
 
 impl Stage {
     fn new() -> Self {
-        static STAGES: AtomicU32 = AtomicU32::new(0);
-        let number = STAGES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("nym-client-edge-{}-{number}", std::process::id());
         let config = LoopbackConfig { gateways: 1, ..LoopbackConfig::default() };
         let network = Loopback::start(config).unwrap();
-        Self { home: std::env::temp_dir().join(name), network }
+        Self { home: Home::new(), network }
     }
 
     /// Starts a client that does not exist yet.
@@ -46,7 +40,7 @@ impl Stage {
             .args(["run", "--json", "--port", "0", "--nym-apis", directory, "--proxy", proxy])
             .arg("--ca-file")
             .arg(ca_file)
-            .env("NYM_CLIENT_HOME", &self.home)
+            .env("NYM_CLIENT_HOME", &self.home.0)
             .env_remove("NYM_API")
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
